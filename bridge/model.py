@@ -1,0 +1,198 @@
+"""The nouns of the gateway: frozen values that every layer may hold and none may change.
+
+Times are seconds since 1970 (UTC, float). Addresses are in their transport's canonical form.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+UserId = NewType("UserId", int)
+LineId = NewType("LineId", int)
+ContactId = NewType("ContactId", int)
+ConversationId = NewType("ConversationId", int)
+MessageId = NewType("MessageId", int)
+DeliveryId = NewType("DeliveryId", int)
+IntakeId = NewType("IntakeId", int)
+
+
+class Direction(StrEnum):
+    OUT = "out"  # from a user's chat client to a contact
+    IN = "in"  # from a contact to a user's chat client
+
+
+class Kind(StrEnum):
+    """What a delivery carries."""
+
+    MESSAGE = "message"  # what somebody wrote
+    RECEIPT = "receipt"  # XEP-0184: the message has reached the next hop, or the far end
+    ERROR = "error"  # an error stanza that answers one message
+    NOTICE = "notice"  # a chat line written by the gateway itself
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    READY = "ready"  # never tried, due at once
+    WAITING = "waiting"  # to be tried at its due time
+    CLAIMED = "claimed"  # handed to an outlet that must not repeat; committed before the attempt
+    UNKNOWN = "unknown"  # the line broke after we spoke: to be reconciled, or told as unknown
+    SENT = "sent"  # the next hop has it
+    DELIVERED = "delivered"  # the far end said so
+    FAILED = "failed"  # certainly not delivered, and not to be tried again
+    CANCELLED = "cancelled"  # withdrawn before it went
+
+
+OPEN_STATES = (State.READY, State.WAITING, State.CLAIMED, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address on a transport: how it is compared, and how a person spelled it."""
+
+    canonical: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that belongs to a message; its bytes are a blob of the store."""
+
+    name: str
+    media_type: str
+    blob: str  # key of the blob in the store
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A user's own address on a transport."""
+
+    id: LineId
+    user_id: UserId
+    transport: str
+    jid: str  # bare JID of the user
+    address: str
+    name: str  # how correspondents see the user; may be empty
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An address that a user knows. `local` is the node of the contact's JID, escaped (XEP-0106)."""
+
+    id: ContactId
+    user_id: UserId
+    transport: str
+    address: str
+    original: str
+    local: str
+    name: str
+    subscribed: bool  # the user sees the contact's presence
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was written, whichever way it travels."""
+
+    id: MessageId
+    uid: str  # UUID of ours, hex: the stanza id inwards, the stem of the Message-ID outwards
+    transport: str
+    direction: Direction
+    conversation_id: ConversationId
+    stanza_id: str  # outwards the id that the client chose, inwards our own
+    remote_id: str  # Message-ID, SID; empty until it is known
+    in_reply_to: str  # remote id of what this answers, or empty
+    references: tuple[str, ...]  # remote ids, oldest first
+    thread: str  # XEP-0201 thread, or empty
+    subject: str
+    body: str
+    written_at: float
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the gateway says about a message: the payload of a receipt, error or notice."""
+
+    stanza_id: str  # the id of the stanza that this is about
+    text: str = ""  # a sentence for the user
+    condition: str = ""  # RFC 6120 section 8.3.3, for errors
+    error_type: str = ""  # RFC 6120 section 8.3.2: cancel, continue, modify, auth, wait
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One all-or-nothing hand-over: one envelope recipient, one SMS part, one stanza.
+
+    Outwards `sender` and `recipient` are canonical addresses; towards XMPP they are JIDs.
+    """
+
+    id: DeliveryId
+    outlet: str  # the transport's name, or `xmpp:` and the transport's name
+    kind: Kind
+    lane: str
+    sender: str
+    sender_name: str
+    recipient: str
+    stanza_id: str  # towards XMPP: the id of the stanza that will be sent
+    message: Message | None
+    note: Note | None
+    attempts: int  # tries that counted, so far
+    uncertain: bool  # an earlier try may have succeeded
+    recorded_at: float
+    part: int = 1
+    parts: int = 1
+    sender_jid: str = ""  # outwards: the bare JID of the user who wrote
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How a raw input reached us. Recorded beside it."""
+
+    transport: str
+    sender: str  # envelope sender; empty for the null sender
+    recipients: tuple[str, ...]  # those of ours
+    received_at: float
+    peer: str = ""  # address of the host that handed it over
+    headers: Mapping[str, str] = field(default_factory=dict)  # what the adapter wants to see again
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message from outside, read and ready to be recorded for one recipient of ours."""
+
+    transport: str
+    sender: Address
+    recipient: str  # canonical address of a line of ours
+    body: str
+    dedupe: str  # what makes this input the same as another; compared within (transport, recipient)
+    written_at: float
+    sender_name: str = ""
+    subject: str = ""
+    remote_id: str = ""
+    references: tuple[str, ...] = ()  # remote ids of earlier messages, oldest first; the last is answered
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What a far end reports of a message that it took earlier."""
+
+    SENT = "sent"  # it went on from there
+    DELIVERED = "delivered"
+    DELAYED = "delayed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A status call-back, a DSN: what became of a delivery. Found by delivery id, else by remote id."""
+
+    transport: str
+    outcome: Outcome
+    remote_id: str = ""
+    delivery_id: DeliveryId | None = None
+    recipient: str = ""  # canonical; which of several recipients, if that is told
+    reason: str = ""  # a sentence that the user may read
+    code: str = ""  # the far end's own code, for the admin
