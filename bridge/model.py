@@ -37,14 +37,15 @@ class State(StrEnum):
     READY = "ready"  # never tried, due at once
     WAITING = "waiting"  # to be tried at its due time
     CLAIMED = "claimed"  # handed to an outlet that must not repeat; committed before the attempt
-    UNKNOWN = "unknown"  # the line broke after we spoke: to be reconciled, or told as unknown
+    DOUBT = "doubt"  # the line broke after we spoke: to be reconciled
     SENT = "sent"  # the next hop has it
     DELIVERED = "delivered"  # the far end said so
     FAILED = "failed"  # certainly not delivered, and not to be tried again
+    UNKNOWN = "unknown"  # told so: nobody could say what became of it
     CANCELLED = "cancelled"  # withdrawn before it went
 
 
-OPEN_STATES = (State.READY, State.WAITING, State.CLAIMED, State.UNKNOWN)
+OPEN_STATES = (State.READY, State.WAITING, State.CLAIMED, State.DOUBT)
 
 
 @dataclass(frozen=True, slots=True)

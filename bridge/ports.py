@@ -186,6 +186,14 @@ class NamesMessages(Protocol):
         ...
 
 
+@runtime_checkable
+class SplitsText(Protocol):
+    def parts(self, body: str) -> Sequence[str]:
+        """The texts that a long message goes out as, in order. Each becomes a delivery of its own;
+        `Delivery.part` (from 1) of `Delivery.parts` tells `send` which one it is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebRequest:
     method: str

@@ -1,0 +1,124 @@
+"""The head of a mail as people and programs need it: decoded, one line each, bounded, never an exception."""
+
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email import policy
+from email.parser import BytesParser
+from email.utils import getaddresses, parsedate_to_datetime
+
+from adapters.email.reading import charset
+
+_HEAD_LIMIT = 128 * 1024
+_VALUE_LIMIT = 4000  # parsing of addresses and dates grows faster than their length
+_IDS_LIMIT = 32_000
+_REFERENCES = 50
+
+_ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,20})?\?([bq])\?([^?]{0,1000})\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
+_MESSAGE_ID = re.compile(r"<([!-;=?-~]{1,500})>")
+_BARE_ID = re.compile(r"[!-;=?-~]{1,500}")
+
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+
+_heads = BytesParser(policy=policy.compat32)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """First value of each header, by lower-case name, still encoded."""
+
+    values: Mapping[str, str]
+
+    def raw(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def text(self, name: str) -> str:
+        """A header for people."""
+        return decoded(self.raw(name)[:_VALUE_LIMIT])
+
+    def author(self) -> tuple[str, str]:
+        """Name and address of who wrote it: From, else Sender, else Reply-To; empty if nobody says so."""
+        for name in ("from", "sender", "reply-to"):
+            for person, address in getaddresses([self.raw(name)[:_VALUE_LIMIT]]):
+                if "@" in address:
+                    return decoded(person), decoded(address)
+        return "", ""
+
+    def message_id(self) -> str:
+        """In angle brackets, even if it came without; empty if there is none."""
+        value = self.raw("message-id")[:_VALUE_LIMIT].strip()
+        found = _MESSAGE_ID.search(value)
+        if found:
+            return found[0]
+        return f"<{value}>" if _BARE_ID.fullmatch(value) else ""
+
+    def references(self) -> tuple[str, ...]:
+        """Message-IDs of what came before, oldest first, what is answered last."""
+        ids = [f"<{one}>" for one in _MESSAGE_ID.findall(self.raw("references")[-_IDS_LIMIT:])]
+        answered = _MESSAGE_ID.search(self.raw("in-reply-to")[:_VALUE_LIMIT])
+        if answered:
+            ids = [one for one in ids if one != answered[0]] + [answered[0]]
+        ids = list(dict.fromkeys(ids))
+        return tuple(ids if len(ids) <= _REFERENCES else [ids[0], *ids[1 - _REFERENCES :]])
+
+    def date(self) -> float | None:
+        """Seconds since 1970, or None if the header is absent or says nothing."""
+        try:
+            date = parsedate_to_datetime(self.raw("date")[:100])
+            if date.tzinfo is None:  # "-0000": UTC, of a sender whose zone is unknown
+                date = date.replace(tzinfo=UTC)
+            return max(date.timestamp(), 0.0)
+        except (ValueError, TypeError, IndexError, OverflowError, OSError):
+            return None
+
+
+def read(raw: bytes) -> Head:
+    """The head of a raw mail."""
+    region = raw[:_HEAD_LIMIT]
+    ends = [place for gap in (b"\r\n\r\n", b"\n\n") if (place := region.find(gap)) >= 0]
+    parsed = _heads.parsebytes(region[: min(ends, default=len(region))], headersonly=True)
+    values: dict[str, str] = {}
+    for name, value in parsed.raw_items():
+        values.setdefault(name.lower(), str(value).replace("\r", "").replace("\n", ""))
+    return Head(values)
+
+
+def decoded(value: str) -> str:
+    """Encoded words (RFC 2047) and raw octets to one line of text."""
+    if "=?" in value:
+        # Spaces between two encoded words are no part of the text.
+        value = _BETWEEN_WORDS.sub(r"\1", value)
+        pieces, place = [], 0
+        for word in _ENCODED_WORD.finditer(value):
+            pieces += [_octets(value[place : word.start()]), _word(word[1], word[2], word[3])]
+            place = word.end()
+        value = "".join([*pieces, _octets(value[place:])])
+    else:
+        value = _octets(value)
+    return " ".join(value.split())
+
+
+def _octets(text: str) -> str:
+    """Text that the parser took from bytes: what is no ASCII in it is UTF-8, or a guess."""
+    return charset.clean(text) if text.isascii() else charset.to_text(_to_bytes(text), None)
+
+
+def _word(name: str, encoding: str, content: str) -> str:
+    octets = _to_bytes(content)
+    if encoding in "bB":
+        letters = _NOT_BASE64.sub(b"", octets)
+        letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+        raw = binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+    else:
+        raw = binascii.a2b_qp(octets.replace(b"_", b" "), header=True)
+    return charset.to_text(raw, name)
+
+
+def _to_bytes(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")

@@ -1,0 +1,189 @@
+"""Tells an attribution ("On … Jana wrote:") from prose, in the languages that mail programs speak.
+
+No language has a grammar here. What counts is evidence: a verb of writing from the table, an
+address, a date, a time, the colon at the end, and a beginning that programs use. Strong evidence
+lets what follows be a quote even without marks; weak evidence needs a quoted line after it.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import IntEnum
+
+from adapters.email.reading.lines import Line, Mark, next_written
+
+_LONGEST = 500  # characters, over all its lines
+_MOST_LINES = 5
+
+
+class Strength(IntEnum):
+    """How sure it is."""
+
+    NONE = 0
+    WEAK = 1  # an attribution if a quoted line follows
+    STRONG = 2
+
+
+# Verbs as programs write them, one line for each language or family.
+_VERBS = """
+    wrote|writes|said|says|has written
+    schrieb|schreibt|geschrieben|meinte
+    a écrit|a ecrit|écrivit|écrit|ecrit|nous a écrit
+    escribió|escribio|escribía|ha escrito|a escrito
+    ha scritto|scrisse|scrive|scriveva
+    escreveu|escreveram|escreve
+    schreef|schrijft|geschreven|het volgende geschreven
+    skrev|skriver|skreiv|skrifaði
+    kirjoitti|kirjoittaa|kirjoittanut
+    napisał|napisała|napisał\\(a\\)|napisał\\(-a\\)|napisali|pisze|napisana przez|napisane przez
+    napsal|napsala|napsal\\(a\\)|napsala\\(a\\)|napísal|napísala|napísal\\(a\\)|píše|odesílatel|používateľ
+    napisao|napisala|napisao/la|napisao je|napisala je|napisal|napisal\\(a\\)|je oseba|piše|је написао|је написао/ла|написао
+    написал|написала|написал\\(а\\)|написали|пишет|писал|писала
+    написав|написала|написав\\(ла\\)|написав\\(-ла\\)|пише|писав
+    написа|написах
+    yazdı|yazmış|şunu yazdı|şunları yazdı|tarihinde
+    έγραψε|έγραψαν|γράφει
+    a scris|scrie|scris
+    írta|írt|írja|ezt írta
+    va escriure|ha escrit|escrigué|missatge de
+    kirjutas|kirjutab|rašė|parašė|rakstīja
+    menulis|tulis|đã viết|viết
+    כתב|כתבה|כתב/ה|כתב\\(ה\\)|מאת
+    كتب|كتبت|كتبه|نوشت|نوشته
+    ने लिखा|लिखा
+""".split("\n")
+# Scripts that put no spaces between words.
+_JOINED_VERBS = "写道|寫道|写到|寫到|来信|のメール|さんは書きました|さんが書きました|書き込みました|" "작성|님이 씀|쓴 글|썼습니다|เขียนว่า|เขียน"
+_SPACED = "|".join(word.strip() for words in _VERBS for word in words.split("|") if word.strip())
+_VERB = re.compile(rf"(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS}", re.IGNORECASE)
+_WROTE_LAST = re.compile(
+    rf"(?:(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS})[\s\"'*_-]*$", re.IGNORECASE
+)
+# How programs begin, before the date or the name.
+_OPENERS = (
+    "on,at,am,le,el,il,in data,in,em,no dia,a,op,den,d.,dne,dnia,w dniu,dana,dňa,v,"
+    "на,в,вот,у,tarihinde,στις,την,pe,la,în,data,kuupäev,pada,pada tanggal,vào,trong ngày,"
+    "ב-,בתאריך,ביום,في,بتاريخ,در,ในวันที่,เมื่อ,於,于,在,missatge,wiadomość,el dia,le mail,fra,von"
+)
+_OPENER_WORDS = frozenset(word.split(" ")[0] for word in _OPENERS.split(","))
+_DATE = re.compile(
+    r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,4}|(?<!\d)(?:19|20)\d\d(?!\d)|\d{4}\s?[年년]|(?<!\d)[\u0660-\u0669\u06f0-\u06f9]{4}"
+)
+_TIME = re.compile(r"(?<!\d)\d{1,2}\s?[:.h時时시]\s?\d{2}(?!\d{2})|\d[時时시点點]|\d\s?(?:am|pm)\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}")
+_ADDRESS_LAST = re.compile(r"@[^\s<>()\[\]\",;]{1,200}\s?(?:<mailto:[^<>]{1,200}>)?\s?[>)\]]+[\s\"'*_]*$")
+_GMAIL_ISO = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?(?: \d\d:\d\d (?:GMT|UTC)[+-]\d\d:?\d\d)? \S")
+_ISO_WITH_ZONE = re.compile(r"\d{4}-\d\d-\d\d \d\d?:\d\d (?:GMT|UTC)[+-]\d\d?:?\d\d \S")
+_INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_AROUND = " \t*_-–—‐>|"
+_ENDS = (":", "：", ">", "wrote", "----", "﹕")
+_SENTENCE_ENDS = (". ", "! ", "? ", "; ")
+
+
+def find(lines: Sequence[Line], end: int) -> tuple[int, Strength]:
+    """The attribution whose last line is `end`: its first line and strength. (end, NONE) if none.
+
+    Lines are joined backwards, since programs break an attribution anywhere; the beginning that
+    looks most like one wins, then the shorter.
+    """
+    last = lines[end].text
+    if not _may_end(last):
+        return end, Strength.NONE
+    best: tuple[int, int, Strength] = (0, end, Strength.NONE)
+    joined = ""
+    evidence = False
+    for start in range(end, max(-1, end - _MOST_LINES), -1):
+        text = lines[start].text
+        if lines[start].mark in (Mark.CODE, Mark.SIGNATURE):
+            break
+        if not text:
+            if joined.lstrip().startswith(("<", "mailto:")) and start > 0:
+                continue  # the address was put into a paragraph of its own
+            break
+        if start != end and not _may_go_on(text):
+            break
+        joined = f"{text} {joined}" if joined else text
+        if len(joined) > _LONGEST:
+            break
+        evidence = evidence or "@" in text or any(map(str.isdigit, text)) or start == end
+        if evidence:
+            quality, strength = judge(joined)
+            if strength and (quality, strength) > (best[0], best[2]):
+                best = (quality, start, strength)
+    return best[1], best[2]
+
+
+def judge(text: str) -> tuple[int, Strength]:
+    """(how well it begins: 0 to 2, how sure it is) for what may be a whole attribution."""
+    text = text.translate(_INVISIBLE).strip(_AROUND).replace("&lt;", "<").replace("&gt;", ">")
+    bare = text.rstrip(" *_:：﹕")
+    colon = bare != text.rstrip(" *_")
+    begins = _beginning(bare)
+    address = _ADDRESS.search(bare) is not None
+    date = _DATE.search(bare) is not None
+    time = _TIME.search(bare) is not None
+    if begins == 2 and _ISO_WITH_ZONE.match(bare) and len(bare) < 150:
+        return 2, Strength.STRONG
+    if _WROTE_LAST.search(bare) or (colon and _VERB.search(bare)):
+        return begins, _by_verb(bare, begins, address, date, time)
+    if begins == 2 and bare[:1].isalnum() and date and address and _ADDRESS_LAST.search(bare):
+        if (colon and time) or (_GMAIL_ISO.match(bare) and len(bare) < 150):
+            return 2, Strength.STRONG
+        return 2, Strength.WEAK if colon else Strength.NONE
+    return 0, Strength.NONE
+
+
+def _by_verb(text: str, begins: int, address: bool, date: bool, time: bool) -> Strength:
+    if len(text.split()) > 40:
+        return Strength.NONE
+    if begins == 2 and (address or (date and time)):
+        return Strength.STRONG
+    if begins == 1 and address:
+        return Strength.STRONG
+    if len(text.split()) <= 16 and not any(end in text for end in _SENTENCE_ENDS if end != ". "):
+        return Strength.WEAK
+    return Strength.NONE
+
+
+def _beginning(text: str) -> int:
+    """2: begins as programs do, with a date near; 1: begins with a name and address; 0: anything."""
+    words = text.replace("<", " <").split(" ", 9)[:9]
+    first = words[0].lower().strip("\"',.;") if words else ""
+    near = words[:6]
+    digit = next((place for place, word in enumerate(near) if any(map(str.isdigit, word))), None)
+    if digit is not None and "@" not in words[digit]:
+        if first in _OPENER_WORDS or first.startswith(("在", "於", "于", "ב-", "בתאריך", "في")):
+            return 2
+        if digit == 0 or (digit <= 3 and _weekday_like(near[:digit])):
+            return 2
+    name = text.split("@", 1)[0]
+    if "@" in text and len(name.split()) <= 7 and not any(end in name for end in ("! ", "? ", "; ", ": ")):
+        return 1
+    return 0
+
+
+def _weekday_like(words: Sequence[str]) -> bool:
+    """Words before the first number as in "Thu," "pe" "четверг," "Wednesday,": short, and few."""
+    return all(len(word) <= 14 and "@" not in word and "<" not in word for word in words) and (
+        len(words) == 1 or words[0].endswith((",", "."))
+    )
+
+
+def _may_end(text: str) -> bool:
+    if not text or len(text) > _LONGEST:
+        return False
+    text = text.translate(_INVISIBLE).rstrip(" *_")
+    if text.endswith(_ENDS):
+        return True
+    return bool(_WROTE_LAST.search(text[-40:])) if text[-1:].isalpha() and "@" in text else bool(
+        text[:1].isdigit() and _ISO_WITH_ZONE.match(text)
+    )
+
+
+def _may_go_on(text: str) -> bool:
+    """Whether an attribution may be broken after this line: not where a sentence ends."""
+    if text.endswith(("!", "?", ":", ";")):
+        return False
+    if text.endswith("."):
+        word = text[:-1].rsplit(" ", 1)[-1]
+        return word.isdigit() or len(word) <= 4
+    return True

@@ -1,0 +1,179 @@
+"""What [transport.NAME] may say for email, and the sentences that help when it is wrong."""
+
+import ipaddress
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from adapters.email.addresses import canonical, canonical_domain
+from bridge.kit import Secret, Section, TransportSettings
+
+HostPort = tuple[str, int]
+
+
+def read_host_port(text: str) -> HostPort:
+    """`127.0.0.1:2525` or `[::1]:2525` as host and port. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f'"{text}" is not HOST:PORT: write it like "127.0.0.1:2525" or "[::1]:2525"')
+    if ":" in host and not text.startswith("["):
+        raise ValueError(f'"{text}": an IPv6 address stands in brackets, like "[::1]:2525"')
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValueError(
+            f'"{text}" is no address or network: write it like "192.0.2.25" or "192.0.2.0/28"'
+        ) from None
+
+
+def _domain(text: str) -> str:
+    try:
+        return canonical_domain(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no domain: write it like "chat.example.org"') from None
+
+
+def _host(text: str) -> str:
+    if not text or any(character.isspace() or character in "/@" for character in text):
+        raise ValueError(f'"{text}" is no host: write its name or number alone; the port is another key')
+    return text.removeprefix("[").removesuffix("]")
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[str, AfterValidator(_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Inbound(Section):
+    """[….inbound]: where mail servers hand mail to us."""
+
+    listen: str
+    protocol: Literal["smtp", "lmtp"] = "smtp"
+    trusted: tuple[Network, ...] = ()
+    authserv_id: str = ""
+    max_megabytes: int = Field(25, ge=1, le=1000)
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_host_and_port(cls, text: str) -> str:
+        read_host_port(text)
+        return text
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> Self:
+        host, _ = read_host_port(self.listen)
+        if not is_loopback(host) and not self.trusted:
+            raise ValueError(
+                f'listen = "{self.listen}" is open to other machines, and senders are not verified yet: '
+                'name the relays that may hand mail over, like trusted = ["192.0.2.25"], '
+                "or listen on 127.0.0.1"
+            )
+        return self
+
+
+class Login(Section):
+    """A server that we log in to."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 25
+    tls: Literal["none", "starttls", "implicit"] = "none"
+    username: str = ""
+    password: Secret = SecretStr("")
+
+    @model_validator(mode="after")
+    def _login_is_whole_and_private(self) -> Self:
+        if bool(self.username) != bool(self.password.get_secret_value()):
+            missing = "password" if self.username else "username"
+            raise ValueError(f"username and password go together: set {missing} too, or leave both out")
+        if self.username and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError(
+                f'the password would go to {self.host} in clear: set tls = "starttls" or tls = "implicit"'
+            )
+        return self
+
+
+class Outbound(Login):
+    """[….outbound]: the smarthost that takes our mail."""
+
+
+class Mailbox(Login):
+    """[….mailbox]: a catch-all mailbox, fetched by IMAP."""
+
+    host: Host
+    port: Port = 993
+    tls: Literal["none", "starttls", "implicit"] = "implicit"
+    folder: str = "INBOX"
+
+
+class Accounts(Section):
+    """[….accounts]: whether users may bring mailboxes of their own."""
+
+    allowed: bool = False
+
+
+class EmailSettings(TransportSettings):
+    """[transport.NAME] with adapter = "email"."""
+
+    domains: tuple[Domain, ...] = Field(min_length=1)
+    address: str
+    user_domain: str = ""
+    coalesce_seconds: float = Field(30.0, ge=0, le=120)
+    inbound: Inbound | None = None
+    outbound: Outbound = Outbound()
+    mailbox: Mailbox | None = None
+    accounts: Accounts = Accounts()
+
+    @field_validator("user_domain")
+    @classmethod
+    def _user_domain_is_a_host(cls, text: str) -> str:
+        # A chat server's host may lack a dot ("localhost"), which no mail domain does.
+        return _host(text).lower() if text else ""
+
+    @model_validator(mode="after")
+    def _address_leads_to_us(self) -> Self:
+        if "{user}" not in self.address:
+            raise ValueError(f'address = "{self.address}" is the same for everybody: put {{user}} into it')
+        if len(self.domains) > 1 and "{domain}" not in self.address:
+            raise ValueError(
+                f'address = "{self.address}" serves several domains: write "{{user}}@{{domain}}"'
+            )
+        filled = self.address.replace("{user}", "user").replace("{domain}", self.domains[0])
+        try:
+            domain = canonical(filled).rpartition("@")[2]
+        except ValueError:
+            raise ValueError(
+                f'address = "{self.address}" makes no mail address: '
+                f'write it like "{{user}}@{self.domains[0]}"'
+            ) from None
+        if domain not in self.domains:
+            raise ValueError(f'address is at {domain}, whose mail is not ours: add "{domain}" to domains')
+        return self
+
+    @model_validator(mode="after")
+    def _only_what_is_served(self) -> Self:
+        if self.mailbox is not None:
+            raise ValueError(
+                "mailbox: this version does not fetch mail by IMAP yet. Take the table out and let your "
+                "mail server deliver to inbound.listen"
+            )
+        if self.accounts.allowed:
+            raise ValueError(
+                "accounts: this version does not serve users' own mailboxes yet. Set allowed = false"
+            )
+        return self

@@ -1,0 +1,75 @@
+"""Which SID belongs to which delivery, for as long as a fate may be in doubt. Memory only: the store
+is what lasts, this answers faster and bridges the moment before it knows.
+
+Bounded: the oldest entries go first.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from adapters.sms.twilio import Listed
+from bridge.model import DeliveryId
+
+_MOST = 20_000
+_CLOCK_SKEW = 5.0  # seconds that the provider's clock may be behind ours
+PATIENCE = 15.0  # seconds after which what Twilio took stands in its list
+
+
+class Bindings:
+    """SIDs by delivery and back, and when each doubtful attempt ended."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._sids: OrderedDict[DeliveryId, str] = OrderedDict()
+        self._owners: OrderedDict[str, DeliveryId] = OrderedDict()
+        self._doubts: OrderedDict[DeliveryId, float] = OrderedDict()
+        self._most = most
+
+    def bind(self, delivery: DeliveryId, sid: str) -> None:
+        """The provider has this delivery under this SID."""
+        self._sids[delivery] = sid
+        self._owners[sid] = delivery
+        self._doubts.pop(delivery, None)
+        for table in (self._sids, self._owners):
+            if len(table) > self._most:
+                table.popitem(last=False)
+
+    def sid_of(self, delivery: DeliveryId) -> str:
+        return self._sids.get(delivery, "")
+
+    def knows(self, sid: str) -> bool:
+        return sid in self._owners
+
+    def doubt(self, delivery: DeliveryId, now: float) -> None:
+        """An attempt has just ended, and nobody knows how."""
+        self._doubts[delivery] = now
+        if len(self._doubts) > self._most:
+            self._doubts.popitem(last=False)
+
+    def doubted_for(self, delivery: DeliveryId, now: float) -> float:
+        """Seconds since the doubtful attempt; counted from the first question after a restart."""
+        if delivery not in self._doubts:
+            self.doubt(delivery, now)
+        return now - self._doubts[delivery]
+
+    def settle(self, delivery: DeliveryId) -> None:
+        """The delivery goes again: the next doubt begins anew."""
+        self._doubts.pop(delivery, None)
+
+    def taken(self, sids: Iterable[str], but: DeliveryId) -> set[str]:
+        """Those SIDs that belong to other deliveries."""
+        return {sid for sid in sids if self._owners.get(sid, but) != but}
+
+
+def match(listed: Sequence[Listed], body: str, not_before: float, taken: set[str]) -> Listed | None:
+    """The text in the provider's list that is ours: same words, no files, not older than the delivery
+    (`not_before`, seconds since 1970), bound to no other. The oldest of several, as they went in order.
+    """
+    ours = [
+        text
+        for text in listed
+        if text.sid not in taken
+        and text.media == 0
+        and text.body.strip() == body.strip()
+        and text.created_at >= int(not_before) - _CLOCK_SKEW
+    ]
+    return min(ours, key=lambda text: text.created_at, default=None)

@@ -1,0 +1,116 @@
+"""Lets in only what Twilio signed, and marks the call-backs of our own texts. Records nothing.
+
+What Twilio signs is the URL that it was given: the configured public base, then path and query as they
+came. X-Forwarded-* and Host are never read: anybody can write those.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qsl, quote, urlencode
+
+from multidict import MultiDict
+from twilio.request_validator import RequestValidator
+
+from bridge.model import DeliveryId
+from bridge.ports import WebRequest, WebResponse
+
+LARGEST_BODY = 256 * 1024  # bytes
+_MOST_FIELDS = 500
+
+TWIML_NOTHING = WebResponse(
+    content_type="text/xml", body=b'<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+)
+NOTED = WebResponse(status=204)
+
+
+class Hook(StrEnum):
+    MESSAGE = "message"  # a text for one of our numbers
+    STATUS = "status"  # what became of a text of ours
+
+
+class Rejected(Exception):
+    """A request that gets no further. `response` says so to the caller."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.response = WebResponse(status=status, body=reason.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The web-hooks of one transport."""
+
+    transport: str
+    public_url: str  # no slash at its end; empty closes the door
+    validator: RequestValidator
+    callback_key: bytes
+
+    def admit(self, request: WebRequest) -> tuple[Hook, Mapping[str, str]]:
+        """Which hook a request is for, and its form. Raises Rejected."""
+        hook = self._hook(request.path)
+        if request.method != "POST":
+            raise Rejected(405, "This web-hook takes POST.")
+        if len(request.body) > LARGEST_BODY:
+            raise Rejected(413, "The form is too large.")
+        form = _form(request)
+        if not self._signed(request, form):
+            raise Rejected(403, "The signature is missing or wrong.")
+        return hook, form
+
+    def callback_url(self, delivery: DeliveryId) -> str:
+        """Where the provider reports on a delivery; empty without a public URL."""
+        if not self.public_url:
+            return ""
+        query = urlencode({"d": str(delivery), "s": self._mark(delivery)})
+        return f"{self.public_url}{self._path(Hook.STATUS)}?{query}"
+
+    def delivery_in(self, query: str) -> DeliveryId | None:
+        """The delivery that a call-back's URL names, or None when its mark is not ours."""
+        values = dict(parse_qsl(query))
+        number, mark = values.get("d", ""), values.get("s", "")
+        if not (number.isascii() and number.isdecimal() and len(number) < 20):
+            return None
+        found = DeliveryId(int(number))
+        return found if hmac.compare_digest(self._mark(found).encode(), mark.encode()) else None
+
+    def _hook(self, path: str) -> Hook:
+        for hook in Hook:
+            if path == self._path(hook):
+                return hook
+        raise Rejected(404, "There is no such web-hook.")
+
+    def _path(self, hook: Hook) -> str:
+        return f"/hooks/{quote(self.transport)}/{hook}"
+
+    def _signed(self, request: WebRequest, form: Mapping[str, str]) -> bool:
+        signature = request.headers.get("x-twilio-signature", "")
+        if not signature or not self.public_url:
+            return False
+        url = self.public_url + request.path + (f"?{request.query}" if request.query else "")
+        return bool(self.validator.validate(url, form, signature))
+
+    def _mark(self, delivery: DeliveryId) -> str:
+        digest = hmac.digest(self.callback_key, f"{self.transport} {delivery}".encode(), hashlib.sha256)
+        return base64.b32encode(digest[:20]).decode("ascii").lower()
+
+
+def _form(request: WebRequest) -> MultiDict[str]:
+    """The form's fields, blank ones included, as they are part of what was signed. Raises Rejected."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise Rejected(403, "Only signed forms are taken here.")
+    try:
+        return MultiDict(
+            parse_qsl(
+                request.body.decode("utf-8"),
+                keep_blank_values=True,
+                max_num_fields=_MOST_FIELDS,
+                errors="strict",
+            )
+        )
+    except ValueError as error:
+        raise Rejected(403, "The form can't be read, so its signature can't be checked.") from error

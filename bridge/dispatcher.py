@@ -1,0 +1,417 @@
+"""Takes what is due out of the record and pushes it through its outlet. Knows no direction."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import structlog
+
+from bridge.gather import Gather
+from bridge.model import Delivery, DeliveryId, Kind, State
+from bridge.policy import RetryPolicy, Verdict, after_attempt
+from bridge.ports import Fate, MaybeSent, Outlet, ReceiptOn, Reconciles, Refused, Scope, Sent, TryLater
+from bridge.store import claiming
+from bridge.store.claiming import Claimed, Settlement
+from bridge.store.engine import Store, StoreFailed
+from bridge.telemetry import METRICS
+
+log = structlog.get_logger()
+
+_LOOK_ANYWAY = 30.0  # seconds: a bell may have been missed
+_LANES_AT_ONCE = 200  # lanes in one claim
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class Dispatcher:
+    """One queue runner for each outlet. Enter it to start; `drain` it, then leave it."""
+
+    def __init__(
+        self,
+        store: Store,
+        outlets: Mapping[str, Outlet],
+        retry: Mapping[str, RetryPolicy],
+        *,
+        clock: Callable[[], float] = time.time,
+        on_sent: Callable[[str, Sequence[Delivery]], None] = lambda outlet, deliveries: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_sent = on_sent
+        self._settling: Gather[Settlement, None] = Gather(self._settle)
+        self._runners = {
+            name: _Runner(name, outlet, retry[name], store, self._settling, clock)
+            for name, outlet in outlets.items()
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def ring(self, lanes: Iterable[tuple[str, str]]) -> None:
+        """These lanes have something due: (outlet, lane)."""
+        for outlet, lane in lanes:
+            runner = self._runners.get(outlet)
+            if runner is not None:
+                runner.ring(lane)
+
+    def look(self) -> None:
+        """Somebody else has changed the record (`passerelle queue`): look at all of it."""
+        for runner in self._runners.values():
+            runner.look()
+
+    def resume(self, outlet: str) -> None:
+        """The far end of an outlet is known to be back: end its pause."""
+        self._runners[outlet].resume()
+
+    def paused(self) -> dict[str, str]:
+        """Which outlets are paused, and why: for health and presence."""
+        return {name: runner.pause_reason for name, runner in self._runners.items() if runner.pause_reason}
+
+    async def __aenter__(self) -> "Dispatcher":
+        now = self._clock()
+        for name, runner in self._runners.items():
+            recovered = await self._store.do(claiming.recover, name, now)
+            if recovered:
+                log.warning("deliveries in doubt after a crash", outlet=name, count=recovered)
+            self._tasks.append(asyncio.create_task(runner.run(), name=f"dispatch {name}"))
+        return self
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing more; let what is on its way end, for at most `grace` seconds."""
+        for runner in self._runners.values():
+            runner.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                for runner in self._runners.values():
+                    await runner.idle()
+                await self._settling.settled()
+
+    async def __aexit__(self, *_: object) -> None:
+        for runner in self._runners.values():
+            await runner.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._settling.settled()
+
+    async def _settle(self, settlements: list[Settlement]) -> list[None]:
+        """Write it down, however long the database is away: a fate that is known must not be forgotten."""
+        pause = 0.1
+        while True:
+            try:
+                lanes = await self._store.do(claiming.settle, settlements, self._clock())
+                break
+            except StoreFailed:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+        self.ring(lanes)
+        by_outlet: dict[str, list[Delivery]] = {}
+        for one in settlements:
+            if one.verdict.state is State.SENT and one.claimed.delivery.kind is Kind.MESSAGE:
+                by_outlet.setdefault(one.claimed.delivery.outlet, []).append(one.claimed.delivery)
+        for outlet, deliveries in by_outlet.items():
+            self._on_sent(outlet, deliveries)
+        return [None] * len(settlements)
+
+
+class _Runner:
+    """The lanes of one outlet: which are due, which are busy, which sleep until when."""
+
+    def __init__(
+        self,
+        name: str,
+        outlet: Outlet,
+        retry: RetryPolicy,
+        store: Store,
+        settling: Gather[Settlement, None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._name = name
+        self._outlet = outlet
+        self._can = outlet.capabilities
+        self._retry = retry
+        self._store = store
+        self._settling = settling
+        self._clock = clock
+        self._due: dict[str, None] = {}  # lanes to look at, in the order in which they rang
+        self._asleep: dict[str, float] = {}  # lane → when to look again
+        self._busy: set[str] = set()
+        self._rang_while_busy: set[str] = set()
+        self._claimed: list[list[Claimed]] = []  # batches that wait for a free slot
+        self._sending: set[asyncio.Task[None]] = set()
+        self._bell = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._next_wake = float("inf")
+        self._looking = True
+        self._looked_at = 0.0
+        self._paused_until = 0.0
+        self._pause = 0.0
+        self.pause_reason = ""
+
+    # --- what others tell it ---
+
+    def ring(self, lane: str) -> None:
+        if lane in self._busy:
+            self._rang_while_busy.add(lane)
+            return
+        self._due[lane] = None
+        self._asleep.pop(lane, None)
+        self._bell.set()
+
+    def look(self) -> None:
+        self._looking = True
+        self._bell.set()
+
+    def resume(self) -> None:
+        self._pause, self._paused_until, self.pause_reason = 0.0, 0.0, ""
+        self._bell.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._claimed_back()
+        self._bell.set()
+
+    async def idle(self) -> None:
+        await self._idle.wait()
+
+    async def cut(self) -> None:
+        """End what is still on its way."""
+        tasks = list(self._sending)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _claimed_back(self) -> None:
+        """Give back what was claimed and not begun. What had to be recorded as claimed is begun
+        nevertheless: otherwise the next start would have to doubt it."""
+        if self._can.repeatable:
+            for batch in self._claimed:
+                self._busy.difference_update(one.delivery.lane for one in batch)
+            self._claimed.clear()
+
+    # --- its loop ---
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._turn()
+            except StoreFailed as error:
+                log.error("cannot read the queue", outlet=self._name, error=str(error)[:200])
+                await asyncio.sleep(1.0)
+
+    async def _turn(self) -> None:
+        self._bell.clear()
+        if (self._looking or self._clock() - self._looked_at > _LOOK_ANYWAY) and not self._stopping:
+            self._looking = False
+            self._looked_at = self._clock()
+            await self._look_at_all()
+        self._wake_sleepers()
+        self._start_sending()
+        if self._may_claim():
+            await self._claim()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._until_something_is_due()):
+                await self._bell.wait()
+
+    async def _look_at_all(self) -> None:
+        for lane, due_at in (await self._store.look(claiming.open_lanes, self._name)).items():
+            if lane in self._busy:
+                self._rang_while_busy.add(lane)
+            elif lane not in self._due:
+                self._sleep(lane, due_at)
+
+    def _sleep(self, lane: str, until: float) -> None:
+        self._asleep[lane] = min(until, self._asleep.get(lane, until))
+        self._next_wake = min(self._next_wake, until)
+
+    def _wake_sleepers(self) -> None:
+        now = self._clock()
+        if now < self._next_wake:
+            return
+        for lane in [lane for lane, at in self._asleep.items() if at <= now]:
+            del self._asleep[lane]
+            self._due[lane] = None
+        self._next_wake = min(self._asleep.values(), default=float("inf"))
+
+    def _may_claim(self) -> bool:
+        if self._stopping or not self._due or self._clock() < self._paused_until:
+            return False
+        if self._pause and self._sending:
+            return False  # a single probe is on its way
+        if self._can.across_lanes:
+            return len(self._sending) < self._can.concurrency
+        # Claim ahead, so that one statement serves many lanes.
+        return len(self._claimed) < max(self._can.concurrency // 2, 1)
+
+    def _until_something_is_due(self) -> float:
+        now = self._clock()
+        waits = [_LOOK_ANYWAY, self._next_wake - now]
+        if self._due and self._paused_until > now:
+            waits.append(self._paused_until - now)
+        return max(min(waits), 0.001)
+
+    async def _claim(self) -> None:
+        at_once = 1 if self._pause else self._lanes_at_once()
+        lanes = [lane for lane, _ in zip(self._due, range(at_once), strict=False)]
+        for lane in lanes:
+            del self._due[lane]
+        self._busy.update(lanes)
+        per_lane = 1 if self._pause else self._can.batch
+        function = claiming.claim if self._can.repeatable else claiming.claim_for_good
+        access = self._store.look if self._can.repeatable else self._store.do
+        try:
+            found = await access(function, self._name, lanes, self._clock(), per_lane)
+        except BaseException:
+            self._free(lanes, look_again=True)
+            raise
+        self._rang_while_busy.update(found.more)
+        for lane, at in found.wake_at.items():
+            self._sleep(lane, at)
+        self._free([lane for lane in lanes if lane not in found.by_lane], look_again=False)
+        if self._can.across_lanes:
+            everything = [one for batch in found.by_lane.values() for one in batch]
+            self._claimed += [everything] if everything else []
+        else:
+            self._claimed += found.by_lane.values()
+        self._start_sending()
+
+    def _lanes_at_once(self) -> int:
+        if self._can.across_lanes:
+            return _LANES_AT_ONCE
+        if not self._can.repeatable:
+            # A claim is a promise to try soon: no more of them than there are free slots.
+            return max(self._can.concurrency - len(self._sending) - len(self._claimed), 1)
+        return self._can.concurrency * 5
+
+    def _free(self, lanes: Iterable[str], *, look_again: bool) -> None:
+        for lane in lanes:
+            self._busy.discard(lane)
+            if look_again or lane in self._rang_while_busy:
+                self._rang_while_busy.discard(lane)
+                self._asleep.pop(lane, None)
+                self._due[lane] = None
+                self._bell.set()
+
+    # --- sending ---
+
+    def _start_sending(self) -> None:
+        while self._claimed and len(self._sending) < self._can.concurrency:
+            if self._clock() < self._paused_until and self._can.repeatable:
+                self._give_back(self._claimed.pop(0))
+                continue
+            task = asyncio.create_task(self._send(self._claimed.pop(0)))
+            self._sending.add(task)
+            self._idle.clear()
+            task.add_done_callback(self._sent)
+
+    def _give_back(self, batch: list[Claimed]) -> None:
+        self._free({one.delivery.lane for one in batch}, look_again=True)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not self._sending and not self._claimed:
+            self._idle.set()
+        self._bell.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a send task broke", outlet=self._name, error=repr(error)[:200])
+
+    async def _send(self, batch: list[Claimed]) -> None:
+        lanes = {one.delivery.lane for one in batch}
+        again = set(lanes)
+        try:
+            fates = await self._fates([one.delivery for one in batch])
+            now = self._clock()
+            settlements = [
+                Settlement(one, self._verdict(one, fates[one.delivery.id], now), self._receipt_on_sent)
+                for one in batch
+                if one.delivery.id in fates
+            ]
+            self._note_pause(list(fates.values()))
+            await asyncio.gather(*(self._settling.put(one) for one in settlements))
+            again = self._lanes_to_look_at(batch, settlements, now)
+        finally:
+            self._free(lanes - again, look_again=False)
+            self._free(again, look_again=True)
+
+    @property
+    def _receipt_on_sent(self) -> bool:
+        return self._can.receipt_on is ReceiptOn.SENT
+
+    def _verdict(self, one: Claimed, fate: Fate, now: float) -> Verdict:
+        METRICS.deliveries.labels(self._name, type(fate).__name__).inc()
+        verdict = after_attempt(
+            one.delivery, one.first_tried_at, fate, now, self._retry, repeatable=self._can.repeatable
+        )
+        log.info(
+            "delivery",
+            id=one.delivery.id,
+            outlet=self._name,
+            kind=one.delivery.kind,
+            state=verdict.state,
+            attempts=verdict.attempts,
+            code=verdict.code or None,
+        )
+        return verdict
+
+    def _lanes_to_look_at(
+        self, batch: Sequence[Claimed], settlements: Sequence[Settlement], now: float
+    ) -> set[str]:
+        """Lanes that need another look at once; those that wait are put to sleep until then."""
+        settled = {one.claimed.delivery.id for one in settlements}
+        again = {one.delivery.lane for one in batch if one.delivery.id not in settled}
+        for one in settlements:
+            if not one.verdict.final:
+                lane = one.claimed.delivery.lane
+                at = min(one.verdict.due_at, max(one.verdict.hold_until, now))
+                if at <= now:
+                    again.add(lane)
+                else:
+                    self._sleep(lane, at)
+        return again
+
+    async def _fates(self, deliveries: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
+        first = deliveries[0]
+        try:
+            if not first.uncertain or self._can.repeatable:
+                return await self._outlet.send(deliveries)
+            if isinstance(self._outlet, Reconciles):
+                return {first.id: await self._outlet.find(first)}
+            return {first.id: MaybeSent("The line broke while this was being sent.")}
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("an outlet broke", outlet=self._name, error=type(error).__name__)
+            METRICS.errors.labels("outlet").inc()
+            if len(deliveries) > 1 and self._can.repeatable:
+                return await self._one_by_one(deliveries)
+            return {first.id: self._fate_of_a_bug()}
+
+    async def _one_by_one(self, deliveries: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
+        """One of them breaks the outlet: find out which, so that the others go."""
+        fates: dict[DeliveryId, Fate] = {}
+        for delivery in deliveries:
+            try:
+                fates.update(await self._outlet.send([delivery]))
+            except Exception as error:
+                log.error("a delivery breaks its outlet", id=delivery.id, error=type(error).__name__)
+                fates[delivery.id] = self._fate_of_a_bug()
+        return fates
+
+    def _fate_of_a_bug(self) -> Fate:
+        reason = "The gateway could not handle this message; its administrator has been told."
+        return TryLater(reason) if self._can.repeatable else MaybeSent(reason)
+
+    def _note_pause(self, fates: Sequence[Fate]) -> None:
+        stop = next((f for f in fates if isinstance(f, TryLater) and f.scope is Scope.OUTLET), None)
+        if stop is None:
+            if any(isinstance(fate, Sent | Refused) for fate in fates):
+                self._pause, self._paused_until, self.pause_reason = 0.0, 0.0, ""
+            return
+        now = self._clock()
+        if now >= self._paused_until:  # several sends may fail at the same time: they pause it once
+            self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+            self._paused_until = now + (self._pause if stop.after is None else max(stop.after, _FIRST_PAUSE))
+            if not self.pause_reason:
+                log.warning("outlet paused", outlet=self._name, reason=stop.reason[:200])
+        self.pause_reason = stop.reason

@@ -1,0 +1,24 @@
+"""Builds the configured adapters. Nothing starts by this: `check` builds them too."""
+
+from functools import partial
+
+from bridge.ports import Adapter, Context
+from bridge.registry import adapters
+from bridge.settings.keys import derive
+from bridge.settings.read import Settings
+
+
+def context_for(settings: Settings, transport: str, master: bytes) -> Context:
+    """What the adapter of a transport is told; `master` is the master key."""
+    return Context(
+        transport=transport,
+        domain=settings.xmpp.domain,
+        public_url=settings.gateway.public_url,
+        derive_key=partial(derive, master),
+    )
+
+
+def adapter_for(settings: Settings, transport: str, master: bytes) -> Adapter:
+    """The adapter of a transport. Raises KeyError for an unknown transport, and what the adapter raises."""
+    own = settings.transports[transport]
+    return adapters()[own.adapter].from_settings(own, context_for(settings, transport, master))

@@ -1,0 +1,278 @@
+"""Hands out what is due, and settles what became of it. Order within a lane is decided by policy.may_go."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, select, text, update
+
+from bridge.model import (
+    ConversationId,
+    Delivery,
+    DeliveryId,
+    Direction,
+    Kind,
+    Message,
+    MessageId,
+    Note,
+    State,
+)
+from bridge.policy import Standing, Verdict, may_go
+from bridge.store.tables import ASLEEP, OPEN, deliveries, messages
+from bridge.store.recording import Lane
+from bridge.store.telling import Told, tell
+
+_OPEN = text(f"deliveries.{OPEN}")
+_ASLEEP = text(f"deliveries.{ASLEEP}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery in hand, and when it was first tried (now, if this is the first time)."""
+
+    delivery: Delivery
+    first_tried_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What `claim` found: deliveries by lane, in order, and when to look at a lane again."""
+
+    by_lane: Mapping[str, list[Claimed]] = field(default_factory=dict)
+    wake_at: Mapping[str, float] = field(default_factory=dict)
+    more: frozenset[str] = frozenset()  # lanes that have more than was taken
+
+
+def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
+    """Every lane of an outlet that has open deliveries, and when the first of them is due."""
+    rows = connection.execute(
+        select(deliveries.c.lane, func.min(deliveries.c.due_at))
+        .where(deliveries.c.outlet == outlet, _OPEN)
+        .group_by(deliveries.c.lane)
+    )
+    return {lane: due for lane, due in rows}
+
+
+def _claim_query() -> Any:
+    numbered = (
+        select(
+            deliveries.c.id,
+            func.row_number().over(partition_by=deliveries.c.lane, order_by=deliveries.c.id).label("place"),
+        )
+        .where(
+            deliveries.c.outlet == bindparam("outlet"),
+            deliveries.c.lane.in_(bindparam("lanes", expanding=True)),
+            _OPEN,
+            # Those that wait and no longer hold their lane are passed over until they are due.
+            ~(
+                (deliveries.c.state == State.WAITING)
+                & (deliveries.c.due_at > bindparam("now"))
+                & (deliveries.c.hold_until <= bindparam("now"))
+            ),
+        )
+        .subquery()
+    )
+    return (
+        select(deliveries, *_message_columns())
+        .join(numbered, numbered.c.id == deliveries.c.id)
+        .outerjoin(messages, messages.c.id == deliveries.c.message_id)
+        .where(numbered.c.place <= bindparam("per_lane"))
+        .order_by(deliveries.c.lane, deliveries.c.id)
+    )
+
+
+def _message_columns() -> list[Any]:
+    return [
+        column.label(f"m_{column.name}")
+        for column in messages.c
+        if column.name not in ("wants_receipt", "parts_left", "told", "receipt_at", "thread_id")
+    ]
+
+
+_CLAIM = _claim_query()
+
+_WAKES = (
+    select(deliveries.c.lane, deliveries.c.due_at, deliveries.c.hold_until)
+    .where(
+        deliveries.c.outlet == bindparam("outlet"),
+        deliveries.c.lane.in_(bindparam("lanes", expanding=True)),
+        _ASLEEP,
+    )
+    .limit(10_000)
+)
+
+
+def claim(connection: Connection, outlet: str, lanes: Sequence[str], now: float, per_lane: int) -> Claim:
+    """What may be tried now in these lanes. Writes nothing: for outlets that may repeat, the one
+    process that serves them keeps its claims in memory."""
+    rows = connection.execute(
+        _CLAIM, {"outlet": outlet, "lanes": list(lanes), "now": now, "per_lane": per_lane + 1}
+    ).all()
+    by_lane: dict[str, list[Claimed]] = {}
+    more = set()
+    asleep = set(lanes)
+    for lane, group in groupby(rows, key=lambda row: row.lane):
+        standing = list(group)
+        chosen = may_go([Standing(State(r.state), r.due_at, r.hold_until) for r in standing], now, per_lane)
+        if chosen:
+            by_lane[lane] = [_claimed(standing[i], now) for i in chosen]
+            if len(standing) > per_lane:
+                more.add(lane)
+    wakes = connection.execute(_WAKES, {"outlet": outlet, "lanes": list(asleep)}) if asleep else ()
+    wake_at: dict[str, float] = {}
+    for lane, due_at, hold_until in wakes:
+        for at in (due_at, hold_until):
+            if at > now:
+                wake_at[lane] = min(at, wake_at.get(lane, at))
+    return Claim(by_lane, wake_at, frozenset(more))
+
+
+_MARK_CLAIMED = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("b_id"))
+    .values(state=State.CLAIMED, first_tried_at=bindparam("tried_at"))
+)
+
+
+def claim_for_good(
+    connection: Connection, outlet: str, lanes: Sequence[str], now: float, per_lane: int
+) -> Claim:
+    """As `claim`, but recorded: for outlets that must not repeat what may have happened."""
+    found = claim(connection, outlet, lanes, now, per_lane)
+    rows = [
+        {"b_id": one.delivery.id, "tried_at": one.first_tried_at}
+        for claimed in found.by_lane.values()
+        for one in claimed
+    ]
+    if rows:
+        connection.execute(_MARK_CLAIMED, rows)
+    return found
+
+
+def recover(connection: Connection, outlet: str, now: float) -> int:
+    """At start: what was claimed when the last process ended is in doubt. Answers how many."""
+    result = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.outlet == outlet, deliveries.c.state == State.CLAIMED, _OPEN)
+        .values(
+            state=State.DOUBT,
+            uncertain=True,
+            due_at=now,
+            hold_until=now + 600.0,
+            reason="The gateway stopped while this was being sent.",
+        )
+    )
+    return result.rowcount
+
+
+def _claimed(row: Any, now: float) -> Claimed:
+    note = Note(**json.loads(row.note)) if row.note else None
+    delivery = Delivery(
+        id=DeliveryId(row.id),
+        outlet=row.outlet,
+        kind=Kind(row.kind),
+        lane=row.lane,
+        sender=row.sender,
+        sender_name=row.sender_name,
+        recipient=row.recipient,
+        stanza_id=row.stanza_id,
+        message=_message(row) if row.message_id is not None and note is None else None,
+        note=note,
+        attempts=row.attempts,
+        uncertain=row.uncertain,
+        recorded_at=row.recorded_at,
+        part=row.part,
+        parts=row.parts,
+        sender_jid=(row.m_from_jid or "").partition("/")[0],
+    )
+    return Claimed(delivery, row.first_tried_at if row.first_tried_at is not None else now)
+
+
+def _message(row: Any) -> Message:
+    return Message(
+        id=MessageId(row.message_id),
+        uid=row.m_uid,
+        transport=row.m_transport,
+        direction=Direction(row.m_direction),
+        conversation_id=ConversationId(row.m_conversation_id),
+        stanza_id=row.m_stanza_id,
+        remote_id=row.m_remote_id,
+        in_reply_to=row.m_in_reply_to,
+        references=tuple(row.m_refs.split()),
+        thread=row.m_thread,
+        subject=row.m_subject,
+        body=row.m_body,
+        written_at=row.m_written_at,
+    )
+
+
+# --- settling ---
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One delivery and its verdict."""
+
+    claimed: Claimed
+    verdict: Verdict
+    receipt: bool  # whether SENT is what this outlet's receipts speak of
+
+
+# What a report has settled meanwhile (a call-back that overtook the answer) stays as it is.
+_KEEPS = text(f"deliveries.state IN ('{State.DELIVERED}', '{State.FAILED}', '{State.CANCELLED}')")
+_SETTLE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("b_id"))
+    .values(
+        state=case((_KEEPS, deliveries.c.state), else_=bindparam("b_state")),
+        due_at=bindparam("b_due_at"),
+        hold_until=bindparam("b_hold_until"),
+        attempts=bindparam("b_attempts"),
+        uncertain=bindparam("b_uncertain"),
+        first_tried_at=bindparam("b_first_tried_at"),
+        settled_at=bindparam("b_settled_at"),
+        remote_id=case((deliveries.c.remote_id == "", bindparam("b_remote_id")), else_=deliveries.c.remote_id),
+        reason=case((_KEEPS, deliveries.c.reason), else_=bindparam("b_reason")),
+        code=case((_KEEPS, deliveries.c.code), else_=bindparam("b_code")),
+    )
+)
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], now: float) -> list[Lane]:
+    """Write what became of deliveries, together with what their writers shall hear. Answers lanes to ring."""
+    connection.execute(_SETTLE, [_settle_row(one, now) for one in settlements])
+    told = [
+        Told(
+            message_id=one.claimed.delivery.message.id,
+            delivery_id=one.claimed.delivery.id,
+            good=one.verdict.state is State.SENT,
+            reason=one.verdict.reason,
+            condition=one.verdict.condition,
+            error_type=one.verdict.error_type,
+        )
+        for one in settlements
+        if one.claimed.delivery.message is not None
+        and one.claimed.delivery.message.direction is Direction.OUT
+        and one.verdict.final
+        and (one.verdict.state is not State.SENT or one.receipt)
+    ]
+    return tell(connection, told, now) if told else []
+
+
+def _settle_row(one: Settlement, now: float) -> dict[str, Any]:
+    verdict = one.verdict
+    return {
+        "b_id": one.claimed.delivery.id,
+        "b_state": verdict.state,
+        "b_due_at": verdict.due_at,
+        "b_hold_until": verdict.hold_until,
+        "b_attempts": verdict.attempts,
+        "b_uncertain": verdict.uncertain,
+        "b_first_tried_at": one.claimed.first_tried_at,
+        "b_settled_at": now if verdict.final else None,
+        "b_remote_id": verdict.remote_id,
+        "b_reason": verdict.reason,
+        "b_code": verdict.code,
+    }

@@ -1,0 +1,216 @@
+"""Users, their own lines, and their contacts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
+from bridge.store.recording import ensure_contact, insert_new
+from bridge.store.tables import contacts, conversations, deliveries, lines, messages, users
+
+
+class AddressTaken(Exception):
+    """Every address that this user could have is somebody else's."""
+
+
+_LINES = select(
+    lines.c.id,
+    lines.c.user_id,
+    lines.c.transport,
+    lines.c.address,
+    lines.c.name,
+    users.c.jid,
+    users.c.language,
+).join(users, users.c.id == lines.c.user_id)
+
+
+def _line(row: Any) -> Line:
+    return Line(
+        LineId(row.id), UserId(row.user_id), row.transport, row.jid, row.address, row.name, row.language
+    )
+
+
+def line_of(connection: Connection, transport: str, jid: str) -> Line | None:
+    """The line that a bare JID has on a transport."""
+    row = connection.execute(_LINES.where(lines.c.transport == transport, users.c.jid == jid)).one_or_none()
+    return _line(row) if row is not None else None
+
+
+def line_with_address(connection: Connection, transport: str, address: str) -> Line | None:
+    """Whose line an address is."""
+    row = connection.execute(
+        _LINES.where(lines.c.transport == transport, lines.c.address == address)
+    ).one_or_none()
+    return _line(row) if row is not None else None
+
+
+def lines_on(connection: Connection, transport: str) -> list[Line]:
+    return [_line(row) for row in connection.execute(_LINES.where(lines.c.transport == transport))]
+
+
+def all_lines(connection: Connection) -> list[Line]:
+    """Every line, by user and transport."""
+    return [_line(row) for row in connection.execute(_LINES.order_by(users.c.jid, lines.c.transport))]
+
+
+def register(
+    connection: Connection,
+    transport: str,
+    jid: str,
+    name: str,
+    candidates: Sequence[str],
+    now: float,
+    *,
+    move: bool = False,
+) -> Line:
+    """Give a user a line with the first free address of `candidates`, or edit the one they have: its
+    name, and its address if `move`. Raises AddressTaken."""
+    connection.execute(insert_new(connection, users).values(jid=jid, created_at=now).on_conflict_do_nothing())
+    user = connection.execute(select(users.c.id).where(users.c.jid == jid)).scalar_one()
+    present = line_of(connection, transport, jid)
+    if present is not None:
+        connection.execute(update(lines).where(lines.c.id == present.id).values(name=name))
+        if not move or present.address in candidates:
+            return _again(connection, transport, jid)
+        connection.execute(
+            update(lines)
+            .where(lines.c.id == present.id)
+            .values(address=_first_free(connection, transport, candidates))
+        )
+        return _again(connection, transport, jid)
+    address = _first_free(connection, transport, candidates)
+    connection.execute(
+        insert(lines).values(user_id=user, transport=transport, address=address, name=name, created_at=now)
+    )
+    return _again(connection, transport, jid)
+
+
+def _again(connection: Connection, transport: str, jid: str) -> Line:
+    line = line_of(connection, transport, jid)
+    if line is None:
+        raise RuntimeError("a line that was just written is not there")
+    return line
+
+
+def _first_free(connection: Connection, transport: str, candidates: Sequence[str]) -> str:
+    taken = set(
+        connection.execute(
+            select(lines.c.address).where(lines.c.transport == transport, lines.c.address.in_(candidates))
+        ).scalars()
+    )
+    for candidate in candidates:
+        if candidate not in taken:
+            return candidate
+    raise AddressTaken
+
+
+def leave(connection: Connection, transport: str, jid: str) -> list[Contact] | None:
+    """Remove a user's line and all that belongs to it on this transport. Answers the contacts that were
+    subscribed, or None if the user was not registered."""
+    line = line_of(connection, transport, jid)
+    if line is None:
+        return None
+    gone = contacts_of(connection, transport, jid)
+    mine = select(conversations.c.id).where(
+        conversations.c.user_id == line.user_id, conversations.c.transport == transport
+    )
+    connection.execute(
+        delete(deliveries).where(
+            deliveries.c.message_id.in_(select(messages.c.id).where(messages.c.conversation_id.in_(mine)))
+        )
+    )
+    connection.execute(delete(messages).where(messages.c.conversation_id.in_(mine)))
+    for table in (conversations, contacts):
+        connection.execute(
+            delete(table).where(table.c.user_id == line.user_id, table.c.transport == transport)
+        )
+    connection.execute(delete(lines).where(lines.c.id == line.id))
+    left = connection.execute(
+        select(func.count()).select_from(lines).where(lines.c.user_id == line.user_id)
+    ).scalar_one()
+    if not left:
+        connection.execute(delete(users).where(users.c.id == line.user_id))
+    return gone
+
+
+# --- contacts ---
+
+_CONTACTS = select(contacts, users.c.jid).join(users, users.c.id == contacts.c.user_id)
+
+
+def _contact(row: Any) -> Contact:
+    return Contact(
+        ContactId(row.id),
+        UserId(row.user_id),
+        row.transport,
+        row.address,
+        row.original,
+        row.local,
+        row.name,
+        row.subscribed,
+    )
+
+
+def contacts_of(connection: Connection, transport: str, jid: str) -> list[Contact]:
+    """The contacts whose presence a user sees."""
+    rows = connection.execute(
+        _CONTACTS.where(contacts.c.transport == transport, users.c.jid == jid, contacts.c.subscribed)
+    )
+    return [_contact(row) for row in rows]
+
+
+def subscribe(
+    connection: Connection, transport: str, jid: str, address: Address, local: str, now: float
+) -> Contact | None:
+    """Make or find a contact, and subscribe the user to it. None if the user is not registered."""
+    line = line_of(connection, transport, jid)
+    if line is None:
+        return None
+    contact_id = ensure_contact(connection, line.user_id, transport, address, local, now)
+    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(subscribed=True))
+    return _contact(connection.execute(_CONTACTS.where(contacts.c.id == contact_id)).one())
+
+
+def unsubscribe(connection: Connection, transport: str, jid: str, address: str) -> None:
+    line = line_of(connection, transport, jid)
+    if line is not None:
+        connection.execute(
+            update(contacts)
+            .where(
+                contacts.c.user_id == line.user_id,
+                contacts.c.transport == transport,
+                contacts.c.address == address,
+            )
+            .values(subscribed=False)
+        )
+
+
+# --- for the command line ---
+
+
+@dataclass(frozen=True, slots=True)
+class UserSummary:
+    jid: str
+    lines: tuple[Line, ...]
+    contacts: int
+    messages: int
+
+
+def summary_of(connection: Connection, jid: str) -> UserSummary | None:
+    """What `passerelle users show` tells."""
+    user = connection.execute(select(users.c.id).where(users.c.jid == jid)).scalar_one_or_none()
+    if user is None:
+        return None
+    own = tuple(_line(row) for row in connection.execute(_LINES.where(users.c.jid == jid)))
+    known = connection.execute(
+        select(func.count()).select_from(contacts).where(contacts.c.user_id == user)
+    ).scalar_one()
+    written = connection.execute(
+        select(func.count())
+        .select_from(messages)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .where(conversations.c.user_id == user)
+    ).scalar_one()
+    return UserSummary(jid, own, known, written)

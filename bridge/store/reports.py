@@ -1,0 +1,216 @@
+"""Records what far ends and clients say afterwards: status call-backs, receipts, error stanzas, presence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, text, update
+
+from bridge.model import Direction, Kind, Outcome, Report, State
+from bridge.policy import AWAY
+from bridge.store.recording import Lane, insert_new
+from bridge.store.tables import ASLEEP, conversations, deliveries, messages, statuses, users
+from bridge.store.telling import Told, tell
+
+# A state is replaced by a later one only: a call-back may come late, twice or in the wrong order.
+_RANK = {
+    State.READY: 0,
+    State.WAITING: 0,
+    State.CLAIMED: 0,
+    State.DOUBT: 0,
+    State.UNKNOWN: 0,
+    State.SENT: 1,
+    State.DELIVERED: 2,
+    State.FAILED: 2,
+    State.CANCELLED: 2,
+}
+_STATE_OF = {Outcome.SENT: State.SENT, Outcome.DELIVERED: State.DELIVERED, Outcome.FAILED: State.FAILED}
+
+def report(
+    connection: Connection, reports: Sequence[Report], receipts_on_sent: Mapping[str, bool], now: float
+) -> list[Lane]:
+    """Take what far ends report. `receipts_on_sent` tells for each transport whether the receipt went
+    with SENT already. Answers lanes to ring; reports of deliveries that are not ours are dropped."""
+    lanes: list[Lane] = []
+    for one in reports:
+        if one.remote_id and not _new_status(connection, one, now):
+            continue
+        for delivery in _deliveries_of(connection, one):
+            lanes += _apply(connection, delivery, one, receipts_on_sent[one.transport], now)
+    return lanes
+
+
+def _new_status(connection: Connection, one: Report, now: float) -> bool:
+    statement = (
+        insert_new(connection, statuses)
+        .values(transport=one.transport, remote_id=one.remote_id, outcome=one.outcome, code=one.code, at=now)
+        .on_conflict_do_nothing()
+        .returning(statuses.c.id)
+    )
+    return connection.execute(statement).scalar_one_or_none() is not None
+
+
+def _deliveries_of(connection: Connection, one: Report) -> list[Any]:
+    mine = select(deliveries).where(deliveries.c.outlet == one.transport)
+    if one.delivery_id is not None:
+        return list(connection.execute(mine.where(deliveries.c.id == one.delivery_id)))
+    if not one.remote_id:
+        return []
+    mine = mine.where(deliveries.c.remote_id == one.remote_id, deliveries.c.remote_id != "")
+    if one.recipient:
+        mine = mine.where(deliveries.c.recipient == one.recipient)
+    return list(connection.execute(mine.limit(200)))
+
+
+def _apply(
+    connection: Connection, delivery: Any, one: Report, receipt_went: bool, now: float
+) -> list[Lane]:
+    state = _STATE_OF.get(one.outcome)
+    before = State(delivery.state)
+    if state is None or _RANK[state] <= _RANK[before]:
+        return []
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery.id)
+        .values(
+            state=state,
+            settled_at=now,
+            reason=one.reason,
+            code=one.code,
+            remote_id=delivery.remote_id or one.remote_id,
+        )
+    )
+    # A call-back may be the first proof that the far end took it: its lane goes on.
+    lanes: list[Lane] = [(delivery.outlet, delivery.lane)]
+    good = state is not State.FAILED
+    if delivery.message_id is None or (good and (receipt_went or state is State.SENT)):
+        return lanes
+    ended = Told(
+        delivery.message_id, delivery.id, good, one.reason, "" if good else "undefined-condition", "cancel"
+    )
+    return lanes + tell(connection, [ended], now)
+
+
+# --- from the XMPP side ---
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A client's receipt (condition empty), or an error stanza, about a stanza of ours."""
+
+    transport: str
+    jid: str  # bare
+    stanza_id: str
+    condition: str = ""
+
+
+_OURS = select(messages.c.id, messages.c.stanza_id, messages.c.conversation_id).where(
+    messages.c.transport == bindparam("transport"),
+    messages.c.stanza_id.in_(bindparam("ids", expanding=True)),
+    messages.c.direction == Direction.IN,
+    messages.c.to_jid == bindparam("jid"),
+)
+
+
+def hear(connection: Connection, heard: Sequence[Heard], now: float) -> None:
+    """Take clients' receipts and errors for inward messages. Unknown ids are ignored."""
+    by_user: dict[tuple[str, str], dict[str, Heard]] = {}
+    for one in heard:
+        by_user.setdefault((one.transport, one.jid), {})[one.stanza_id] = one
+    for (transport, jid), by_id in by_user.items():
+        rows = connection.execute(
+            _OURS, {"transport": transport, "jid": jid, "ids": list(by_id)}
+        ).all()
+        received = [row.id for row in rows if not by_id[row.stanza_id].condition]
+        if received:
+            _received(connection, received, jid, now)
+        for row in rows:
+            condition = by_id[row.stanza_id].condition
+            if condition:
+                _bounced(connection, row.id, condition, now)
+
+
+_RECEIVED = (
+    update(messages)
+    .where(messages.c.id == bindparam("b_id"), messages.c.receipt_at.is_(None))
+    .values(receipt_at=bindparam("at"))
+)
+_ARRIVED = (
+    update(deliveries)
+    .where(
+        deliveries.c.message_id == bindparam("b_message_id"),
+        deliveries.c.kind == Kind.MESSAGE,
+        deliveries.c.state != State.CANCELLED,
+    )
+    .values(state=State.DELIVERED, settled_at=bindparam("at"))
+)
+
+
+def _received(connection: Connection, message_ids: Sequence[int], jid: str, now: float) -> None:
+    connection.execute(_RECEIVED, [{"b_id": id_, "at": now} for id_ in message_ids])
+    connection.execute(_ARRIVED, [{"b_message_id": id_, "at": now} for id_ in message_ids])
+    connection.execute(
+        update(users).where(users.c.jid == jid, ~users.c.sends_receipts).values(sends_receipts=True)
+    )
+
+
+def _bounced(connection: Connection, message_id: int, condition: str, now: float) -> None:
+    """An error for a stanza that the server had taken: wait for the user, or fail."""
+    away = condition in AWAY
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.message_id == message_id,
+            deliveries.c.kind == Kind.MESSAGE,
+            deliveries.c.state == State.SENT,
+        )
+        .values(
+            state=State.WAITING if away else State.FAILED,
+            due_at=now + 3600.0,
+            hold_until=0.0,
+            reason=f"The XMPP server answered: {condition}",
+            settled_at=None if away else now,
+        )
+    )
+
+
+def came_back(connection: Connection, outlet: str, jid: str, now: float) -> list[Lane]:
+    """What waited for this user is due. Answers lanes to ring."""
+    rows = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.outlet == outlet,
+            deliveries.c.recipient == jid,
+            text(f"deliveries.{ASLEEP}"),
+        )
+        .values(due_at=now, hold_until=0.0)
+        .returning(deliveries.c.lane)
+    )
+    return [(outlet, lane) for lane in {row.lane for row in rows}]
+
+
+def say_again(connection: Connection, delivery_ids: Sequence[int], now: float) -> list[Lane]:
+    """Of what was sent shortly before a stream broke, that without a receipt goes again, to users whose
+    clients send receipts. Answers lanes to ring."""
+    if not delivery_ids:
+        return []
+    repeatable = (
+        select(deliveries.c.id)
+        .join(messages, messages.c.id == deliveries.c.message_id)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .join(users, users.c.id == conversations.c.user_id)
+        .where(
+            deliveries.c.id.in_(delivery_ids),
+            deliveries.c.kind == Kind.MESSAGE,
+            deliveries.c.state == State.SENT,
+            messages.c.receipt_at.is_(None),
+            users.c.sends_receipts,
+        )
+    )
+    rows = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(repeatable.scalar_subquery()))
+        .values(state=State.READY, due_at=now, settled_at=None)
+        .returning(deliveries.c.outlet, deliveries.c.lane)
+    )
+    return list({(row.outlet, row.lane) for row in rows})

@@ -1,0 +1,230 @@
+"""The tables of the record. Times are seconds since 1970 (UTC); addresses are canonical.
+
+Migrations under `migrations/` bring a database here; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+from bridge.model import OPEN_STATES, State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite gives out row ids by itself only to a column declared INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("jid", String(3071), nullable=False, unique=True),  # bare
+    Column("language", String(35), nullable=False, server_default=""),
+    Column("sends_receipts", Boolean, nullable=False, server_default=false()),  # a client of theirs does
+    Column("created_at", Double, nullable=False),
+)
+
+lines = Table(
+    "lines",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("transport", String(64), nullable=False),
+    Column("address", String(320), nullable=False),
+    Column("name", String(256), nullable=False, server_default=""),
+    Column("created_at", Double, nullable=False),
+    # Shared lines come later: then the address is unique among the unshared only.
+    UniqueConstraint("transport", "address"),
+    UniqueConstraint("user_id", "transport"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("transport", String(64), nullable=False),
+    Column("address", String(320), nullable=False),
+    Column("original", String(320), nullable=False),
+    Column("local", String(1023), nullable=False),  # node of the contact's JID, escaped, as nodeprep folds it
+    Column("name", String(256), nullable=False, server_default=""),
+    Column("subscribed", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("user_id", "transport", "address"),
+    UniqueConstraint("user_id", "transport", "local"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("transport", String(64), nullable=False),
+    # The ids of its contacts in order, joined by commas: one conversation for each set of people.
+    Column("people", String(1024), nullable=False),
+    UniqueConstraint("user_id", "transport", "people"),
+)
+
+conversation_contacts = Table(
+    "conversation_contacts",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("contact_id", ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(256), nullable=False, server_default=""),  # XEP-0201
+    Column("subject", String(998), nullable=False, server_default=""),
+    Column("ids", Text, nullable=False, server_default=""),  # remote ids, oldest first, a space between
+    Column("used_at", Double, nullable=False),
+    Index(None, "conversation_id", "used_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("uid", String(32), nullable=False),
+    Column("transport", String(64), nullable=False),
+    Column("direction", String(3), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("thread_id", ForeignKey("threads.id", ondelete="SET NULL")),
+    Column("stanza_id", String(256), nullable=False, server_default=""),
+    Column("remote_id", String(998), nullable=False, server_default=""),
+    Column("in_reply_to", String(998), nullable=False, server_default=""),
+    Column("refs", Text, nullable=False, server_default=""),
+    Column("thread", String(256), nullable=False, server_default=""),
+    Column("subject", String(998), nullable=False, server_default=""),
+    Column("body", Text, nullable=False),
+    Column("written_at", Double, nullable=False),
+    Column("from_jid", Text, nullable=False, server_default=""),  # outwards: the full JID that wrote it
+    Column("to_jid", Text, nullable=False, server_default=""),  # outwards: the contact's JID
+    Column("wants_receipt", Boolean, nullable=False, server_default=false()),
+    Column("parts_left", Integer, nullable=False, server_default="1"),  # deliveries without their receipt
+    Column("told", String(8), nullable=False, server_default=""),  # "", receipt, error: what the writer heard
+    Column("receipt_at", Double),  # inwards: the client's XEP-0184 receipt
+    Index(None, "stanza_id", "transport"),
+    Index(
+        "ix_messages_remote_id",
+        "remote_id",
+        "transport",
+        sqlite_where=text("remote_id <> ''"),
+        postgresql_where=text("remote_id <> ''"),
+    ),
+)
+
+# The conditions of the partial indices, in words that a query must repeat literally: SQLite does not
+# see through bound values.
+OPEN = "state IN ({})".format(", ".join(f"'{state}'" for state in OPEN_STATES))
+ASLEEP = f"state IN ('{State.WAITING}', '{State.DOUBT}')"
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("outlet", String(80), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("lane", String(160), nullable=False),
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), index=True),
+    Column("sender", Text, nullable=False),
+    Column("sender_name", String(256), nullable=False, server_default=""),
+    Column("recipient", Text, nullable=False),
+    Column("stanza_id", String(256), nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),  # model.Note as JSON
+    Column("part", Integer, nullable=False, server_default="1"),
+    Column("parts", Integer, nullable=False, server_default="1"),
+    Column("state", String(9), nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("hold_until", Double, nullable=False, server_default="0"),  # while waiting: its lane stands
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("uncertain", Boolean, nullable=False, server_default=false()),
+    Column("first_tried_at", Double),
+    Column("recorded_at", Double, nullable=False),
+    Column("settled_at", Double),
+    Column("remote_id", String(998), nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("code", String(64), nullable=False, server_default=""),
+    CheckConstraint("kind IN ('message', 'receipt', 'error', 'notice')", name="kind"),
+    # The open ones are few beside those kept for the id map: claims read this index alone.
+    Index(
+        "ix_deliveries_open",
+        "outlet",
+        "lane",
+        "id",
+        sqlite_where=text(OPEN),
+        postgresql_where=text(OPEN),
+    ),
+    # When to look at a lane again; empty while all goes well.
+    Index(
+        "ix_deliveries_asleep",
+        "outlet",
+        "lane",
+        "due_at",
+        sqlite_where=text(ASLEEP),
+        postgresql_where=text(ASLEEP),
+    ),
+    Index(
+        "ix_deliveries_remote_id",
+        "remote_id",
+        sqlite_where=text("remote_id <> ''"),
+        postgresql_where=text("remote_id <> ''"),
+    ),
+)
+
+intake = Table(
+    "intake",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("transport", String(64), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("envelope", Text, nullable=False),  # model.Envelope as JSON
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("set_aside", Boolean, nullable=False, server_default=false()),  # nobody could read it
+    Column("received_at", Double, nullable=False),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("key", String(64), primary_key=True),  # hash of scope and dedupe key
+    Column("at", Double, nullable=False, index=True),
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("transport", String(64), nullable=False),
+    Column("remote_id", String(998), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("code", String(64), nullable=False, server_default=""),
+    Column("at", Double, nullable=False),
+    UniqueConstraint("transport", "remote_id", "outcome"),
+)

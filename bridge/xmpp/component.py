@@ -1,0 +1,383 @@
+"""One transport's component at the XMPP server: keeps its stream open for ever and hands stanzas on.
+
+Puts the parts together: pipeline (messages), presence and registration (in turn, per user), slixmpp's
+plugins (other requests). Holds the one error boundary: a stanza that cannot be handled gets an error,
+the others go on.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import islice
+from typing import Protocol
+from xml.etree.ElementTree import Element
+
+import structlog
+
+from bridge.gateway import ClientError, Denied, Gateway, Transport, Written
+from bridge.model import DeliveryId
+from bridge.xmpp import disco, errors, registration, stanzas, words, xml
+from bridge.xmpp.pipeline import Event, Pipeline
+from bridge.xmpp.presence import Presence
+from bridge.xmpp.stream import Ended, Stream, StreamLost
+from bridge.xmpp.turns import Turns
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.25  # seconds before the stream is opened again
+LONGEST_PAUSE = 15.0
+CONFLICT_PAUSE = 1.0  # another instance holds this component, or our own half-dead connection does
+IDLE = 30.0  # seconds of silence after which a ping asks whether anybody is there
+GREETING_AFTER = 1.0  # seconds: what waited in the queue goes first
+PACE = 50  # stanzas of presence between two proofs
+MOST_UNSENT = 1_000  # answers kept while there is no stream
+
+_MESSAGE = f"{{{xml.COMPONENT}}}message"
+_PRESENCE = f"{{{xml.COMPONENT}}}presence"
+_IQ = f"{{{xml.COMPONENT}}}iq"
+
+_REMEDIES = {
+    "not-authorized": "the secret differs from the one in the XMPP server's configuration of this component",
+    "host-unknown": "the XMPP server's configuration has no component of this name",
+    "conflict": "the XMPP server has another connection of this component",
+}
+
+
+class XmppSettings(Protocol):
+    """Where the XMPP server listens for components, and the host that is pinged there."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def domain(self) -> str: ...
+
+
+def next_pause(pause: float, ended: Ended | None) -> float:
+    """How long to wait before the stream is opened again, after a pause of `pause`. None: no connection."""
+    if ended is not None and ended.condition == "conflict":
+        return CONFLICT_PAUSE
+    if ended is not None and ended.established:
+        return FIRST_PAUSE
+    return min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+
+
+class Component:
+    """`read` turns a message stanza into a value; tests let it fail for one of them."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        gateway: Gateway,
+        settings: XmppSettings,
+        *,
+        read: Callable[[Element], stanzas.Reading] = stanzas.read,
+    ) -> None:
+        self.transport = transport
+        self.jid = transport.jid
+        self._gateway = gateway
+        self._settings = settings
+        self._read = read
+        self._stream: Stream | None = None
+        self._up = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._finished = asyncio.Event()
+        self._connecting: asyncio.Task[None] | None = None
+        self._full: set[str] = set()  # who asks not to read on
+        self._unsent: deque[str] = deque(maxlen=MOST_UNSENT)
+        self._watched: dict[
+            tuple[str, str], tuple[DeliveryId, Callable[[DeliveryId, ClientError], None]]
+        ] = {}
+        self._pacing = asyncio.Lock()
+        self._pipeline = Pipeline(
+            transport.name,
+            partial(gateway.carry_out, transport.name),
+            self._refuse,
+            partial(self._hold, "pipeline"),
+        )
+        self._turns = Turns(partial(self._hold, "turns"))
+        self._presence = Presence(transport, gateway, self)
+        registrar = registration.Registration(transport, gateway, self, self._presence)
+        # Requests of our own, by payload. The place for commands, searches, gateway prompts.
+        self._requests: dict[str, Callable[[Element], Awaitable[None]]] = {
+            registration.QUERY: registrar.handle
+        }
+
+    # --- life ---
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Component"]:
+        """Connected for as long as it is entered, but for the server's own absences."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.run(), name=f"xmpp {self.jid}")
+            try:
+                yield self
+            finally:
+                await self.stop(5.0)
+
+    async def run(self) -> None:
+        """Stay connected and record what comes, until `stop`."""
+        self._stream = Stream(self.jid, self.transport.secret, self._settings.domain, self)
+        disco.install(self._stream, self.transport)
+        try:
+            async with asyncio.TaskGroup() as group:
+                recording = group.create_task(self._pipeline.run())
+                self._connecting = group.create_task(self._stay_connected())
+                await asyncio.wait([self._connecting])
+                await self._pipeline.drained()
+                recording.cancel()
+        finally:
+            self._stream.abort()
+            await self._turns.cancel()
+            self._finished.set()
+
+    async def stop(self, grace: float, *, farewell: bool = False) -> None:
+        """End the stream and record what still comes, for at most `grace` seconds.
+
+        With `farewell` users are told that the transport is gone; not for a restart, which would make
+        every roster flap. Afterwards `run` returns.
+        """
+        self._stopping.set()
+        self._up.set()  # nobody need wait any longer: `connected` is what counts
+        if self._connecting is None or self._finished.is_set():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._close(grace, farewell)
+                await self._finished.wait()
+        if not self._finished.is_set():
+            self._connecting.cancel()
+
+    async def _close(self, grace: float, farewell: bool) -> None:
+        if self._stream is None or self._connecting is None:
+            return
+        if not self._stream.established:
+            self._connecting.cancel()
+            return
+        await self._turns.drained()
+        if farewell:
+            with suppress(StreamLost):
+                await self._presence.farewell()
+        await self._stream.close(grace)
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None and self._stream.established
+
+    async def wait_connected(self, patience: float | None = None) -> bool:
+        """Wait for an established stream; False when there is none within `patience` seconds, or no more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._up.wait()
+        return self.connected
+
+    async def _stay_connected(self) -> None:
+        pause = FIRST_PAUSE / 2
+        while not self._stopping.is_set():
+            ended = await self._one_stream()
+            if self._stopping.is_set():
+                return
+            pause = next_pause(pause, ended)
+            log.warning(
+                "not connected to the XMPP server",
+                transport=self.transport.name,
+                again_in=pause,
+                condition=ended.condition if ended else "no connection",
+                remedy=_REMEDIES.get(ended.condition, "") if ended else "",
+            )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.8, 1.0)):
+                    await self._stopping.wait()
+
+    async def _one_stream(self) -> Ended | None:
+        """Open the stream and stay until its end. None when nobody listens there."""
+        stream = self._stream
+        if stream is None:
+            return None
+        try:
+            established = await stream.open(self._settings.host, self._settings.port)
+        except (OSError, TimeoutError) as error:
+            log.debug("connecting failed", transport=self.transport.name, error=str(error))
+            return None
+        if established:
+            await self._live(stream)
+        ended = await stream.ended()
+        if ended.established and not ended.clean:
+            await self._tell_broken()
+        return ended
+
+    async def _live(self, stream: Stream) -> None:
+        """What goes on while a stream lives."""
+        log.info("connected to the XMPP server", transport=self.transport.name)
+        self._up.set()
+        chores = [asyncio.create_task(self._keep_alive(stream)), asyncio.create_task(self._greet())]
+        try:
+            self._flush()
+            await stream.ended()
+        finally:
+            if not self._stopping.is_set():
+                self._up.clear()
+            self._presence.forget()
+            for chore in chores:
+                chore.cancel()
+            await asyncio.wait(chores)
+
+    async def _keep_alive(self, stream: Stream) -> None:
+        """A peer that vanished says nothing: ask it."""
+        loop = asyncio.get_running_loop()
+        with suppress(StreamLost):
+            while True:
+                silent = loop.time() - stream.last_heard
+                if silent >= IDLE:
+                    await stream.prove()
+                else:
+                    await asyncio.sleep(IDLE - silent)
+
+    async def _greet(self) -> None:
+        await asyncio.sleep(GREETING_AFTER)
+        try:
+            await self._presence.greet()
+        except StreamLost:
+            return
+        except Exception as error:
+            log.error("users could not be greeted", transport=self.transport.name, exc_info=error)
+
+    async def _tell_broken(self) -> None:
+        try:
+            await self._gateway.stream_broke(self.transport.name)
+        except Exception as error:
+            log.error(
+                "what a broken stream lost is not due again", transport=self.transport.name, exc_info=error
+            )
+
+    # --- sending ---
+
+    def guard(self, stanza: str) -> None:
+        """Raises ForeignSender unless the stanza's `from` is in our domain."""
+        if self._stream is not None:
+            self._stream.guard(stanza)
+
+    def reply(self, *texts: str) -> None:
+        """Answer at once, or as soon as there is a stream again; the oldest of very many are dropped."""
+        if self._stream is not None and self._stream.established:
+            self._stream.write(texts)
+        else:
+            self._unsent.extend(texts)
+
+    def _flush(self) -> None:
+        unsent = tuple(self._unsent)
+        self._unsent.clear()
+        self.reply(*unsent)
+
+    async def paced(self, texts: Iterable[str]) -> None:
+        """Small batches, each proven before the next, one sender of such at a time. Raises StreamLost."""
+        remaining = iter(texts)
+        async with self._pacing:
+            while batch := tuple(islice(remaining, PACE)):
+                await self.prove(batch)
+
+    async def prove(self, texts: Sequence[str]) -> None:
+        """Write stanzas; returns when the server has read them all. Raises StreamLost."""
+        if self._stream is None:
+            raise StreamLost("there is no stream yet")
+        await self._stream.prove(texts)
+
+    def watch(
+        self,
+        keys: Mapping[tuple[str, str], DeliveryId],
+        told: Callable[[DeliveryId, ClientError], None],
+    ) -> None:
+        """Errors that answer these (stanza id, bare JID) go to `told` instead of the record."""
+        for key, delivery in keys.items():
+            self._watched[key] = (delivery, told)
+
+    def unwatch(self, keys: Iterable[tuple[str, str]]) -> None:
+        for key in keys:
+            self._watched.pop(key, None)
+
+    # --- receiving (the stream's Listener) ---
+
+    def receive(self, stanza: Element) -> bool:
+        """Hand a stanza to whom it concerns, without waiting. False leaves it to slixmpp's plugins."""
+        if stanza.tag == _MESSAGE:
+            self._receive_message(stanza)
+            return True
+        if stanza.tag == _PRESENCE:
+            if (work := self._presence.take(stanza)) is not None:
+                self._in_turn(stanza, work)
+            return True
+        if stanza.tag == _IQ and stanza.get("type") in ("get", "set") and len(stanza):
+            handle = self._requests.get(stanza[0].tag)
+            if handle is not None:
+                self._in_turn(stanza, partial(handle, stanza))
+                return True
+        return False
+
+    def _receive_message(self, stanza: Element) -> None:
+        reading = self._read(stanza)
+        if isinstance(reading, Written) and not reading.local:
+            self._in_turn(stanza, partial(self._explain, reading))
+        elif isinstance(reading, Denied):
+            self.reply(errors.answer("message", stanza.attrib, reading, self.jid))
+        elif isinstance(reading, ClientError) and (
+            watched := self._watched.get((reading.stanza_id, reading.from_bare))
+        ):
+            delivery, told = watched
+            told(delivery, reading)
+        elif reading is not None:
+            self._pipeline.put(reading)
+
+    async def _explain(self, written: Written) -> None:
+        """Text to the gateway's own JID never leaves it. The place for commands."""
+        if not xml.node(written.from_full):
+            return  # two gateways would explain themselves to each other for ever
+        line = await self._gateway.line_of(self.transport.name, written.from_bare)
+        answer = words.how_it_works(self.transport, line.address if line else "")
+        self.reply(stanzas.prompt(self.jid, written.from_full, self._gateway.new_name(), answer))
+
+    def _in_turn(self, stanza: Element, work: Callable[[], Awaitable[None]]) -> None:
+        self._turns.put(xml.bare(stanza.get("from", "")), partial(self._bounded, stanza, work))
+
+    async def _bounded(self, stanza: Element, work: Callable[[], Awaitable[None]]) -> None:
+        """The error boundary around what a stanza asks for."""
+        try:
+            await work()
+        except StreamLost:
+            log.debug("the stream ended before an answer", transport=self.transport.name)
+        except Denied as denied:
+            self._answer_error(stanza, denied)
+        except Exception as error:
+            self.failed(stanza, error)
+
+    def failed(self, stanza: Element, error: Exception) -> None:
+        """Handling this stanza raised: it gets an error, the others go on."""
+        kind = xml.name_of(stanza.tag)
+        log.error("a stanza could not be handled", transport=self.transport.name, kind=kind, exc_info=error)
+        self._answer_error(stanza, errors.OURS)
+
+    def _answer_error(self, stanza: Element, denied: Denied) -> None:
+        kind = xml.name_of(stanza.tag)
+        if kind in ("message", "presence", "iq") and errors.is_answerable(kind, stanza.attrib):
+            self.reply(errors.answer(kind, stanza.attrib, denied, self.jid))
+
+    def _refuse(self, event: Event, denied: Denied) -> None:
+        """Only what somebody wrote is answered; an error is never answered by an error."""
+        if isinstance(event, Written):
+            about = {"from": event.from_full, "to": f"{event.local}@{self.jid}", "id": event.stanza_id}
+            self.reply(errors.answer("message", about, denied, self.jid))
+
+    # --- flow ---
+
+    def full(self, is_full: bool) -> None:
+        """What we write is not being read: what we read would only make more of it."""
+        self._hold("writing", is_full)
+
+    def _hold(self, who: str, held: bool) -> None:
+        before = bool(self._full)
+        (self._full.add if held else self._full.discard)(who)
+        if bool(self._full) != before and self._stream is not None:
+            self._stream.hold(not before)

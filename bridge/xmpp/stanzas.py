@@ -1,0 +1,210 @@
+"""Message stanzas to values, and deliveries to message stanzas: pure, and on the hot path.
+
+Reads ElementTree elements and writes ready text: building slixmpp's stanza objects costs more than
+everything else that a message meets here. Knows no stream and no store.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element
+
+from bridge.gateway import ClientError, ClientReceipt, Denied, Written
+from bridge.model import Delivery, Kind, Message
+from bridge.xmpp import errors, xml
+
+LATE_AFTER = 30.0  # seconds: older messages carry the time at which they were written (XEP-0203)
+LONGEST_BODY = 200_000  # bytes on the wire: Prosody ends the whole stream at 512 KiB, a client's at 256
+LONGEST_SUBJECT = 1_000
+CUT = "\n\n[This message is longer than a chat can carry. The rest of it was left out here.]"
+
+_BODY, _SUBJECT, _THREAD, _ORIGIN, _REPLY, _REQUEST, _RECEIVED, _CIPHER, _MARKED = range(9)
+
+
+def _tags() -> dict[str, int]:
+    """Both namespaces of RFC 6121's own children: servers pass on what a client wrote."""
+    tags = {
+        "{urn:xmpp:sid:0}origin-id": _ORIGIN,
+        "{urn:xmpp:reply:0}reply": _REPLY,
+        "{urn:xmpp:receipts}request": _REQUEST,
+        "{urn:xmpp:receipts}received": _RECEIVED,
+        "{urn:xmpp:eme:0}encryption": _MARKED,
+        "{eu.siacs.conversations.axolotl}encrypted": _CIPHER,
+        "{urn:xmpp:omemo:2}encrypted": _CIPHER,
+        "{urn:xmpp:openpgp:0}openpgp": _CIPHER,
+        "{jabber:x:encrypted}x": _CIPHER,
+    }
+    for namespace in (xml.COMPONENT, xml.CLIENT):
+        tags |= {
+            f"{{{namespace}}}body": _BODY,
+            f"{{{namespace}}}subject": _SUBJECT,
+            f"{{{namespace}}}thread": _THREAD,
+        }
+    return tags
+
+
+_TAGS = _tags()
+
+Reading = Written | ClientReceipt | ClientError | Denied | None
+
+
+def read(stanza: Element) -> Reading:
+    """What a message says to us: something to record, a refusal to answer it with, or nothing.
+
+    `Written.local` is empty for a message to the transport itself. Chat states and markers on their
+    own, headlines and subjects without a body say nothing.
+    """
+    kind = stanza.get("type")
+    if kind == "error":
+        return _read_error(stanza)
+    if kind == "headline":
+        return None
+    if kind == "groupchat":
+        return errors.NO_ROOMS
+    found: dict[int, Element] = {}
+    for child in stanza:
+        meaning = _TAGS.get(child.tag)
+        if meaning is not None and meaning not in found:
+            found[meaning] = child
+    body = found[_BODY].text or "" if _BODY in found else ""
+    if (_CIPHER in found or _MARKED in found or body.startswith("?OTR")) and _hides_text(found, body):
+        return errors.ENCRYPTED
+    if body and not body.isspace() and _CIPHER not in found:
+        return _written(stanza, found, body)
+    if _RECEIVED in found and (receipt := found[_RECEIVED].get("id")):
+        return ClientReceipt(stanza.get("from", "").partition("/")[0], receipt)
+    return None
+
+
+def _written(stanza: Element, found: dict[int, Element], body: str) -> Written:
+    sender = stanza.get("from", "")
+    stanza_id = stanza.get("id") or ""
+    return Written(
+        from_bare=sender.partition("/")[0],
+        from_full=sender,
+        local=stanza.get("to", "").partition("/")[0].rpartition("@")[0],
+        stanza_id=stanza_id,
+        body=body,
+        origin_id=found[_ORIGIN].get("id") or "" if _ORIGIN in found else "",
+        subject=found[_SUBJECT].text or "" if _SUBJECT in found else "",
+        thread=found[_THREAD].text or "" if _THREAD in found else "",
+        reply_to=found[_REPLY].get("id") or "" if _REPLY in found else "",
+        wants_receipt=_REQUEST in found and stanza_id != "",
+    )
+
+
+def _hides_text(found: dict[int, Element], body: str) -> bool:
+    """Whether somebody wrote something there. A body beside ciphertext is a fallback, never the text.
+
+    OMEMO also sends elements without payload, to set up keys: nobody wrote those.
+    """
+    if body or _CIPHER not in found:
+        return True
+    cipher = found[_CIPHER]
+    if xml.name_of(cipher.tag) != "encrypted":
+        return True
+    return any(xml.name_of(child.tag) == "payload" for child in cipher)
+
+
+def _read_error(stanza: Element) -> ClientError | None:
+    stanza_id = stanza.get("id")
+    if not stanza_id:
+        return None
+    return ClientError(xml.bare(stanza.get("from", "")), stanza_id, *errors.read(stanza))
+
+
+# --- writing ---
+
+
+def write(delivery: Delivery, domain: str, now: float) -> str:
+    """The stanza of a delivery. `domain` is the transport's JID, `now` in seconds since 1970.
+
+    Raises ValueError when the delivery lacks what its kind needs.
+    """
+    return _WRITERS[delivery.kind](delivery, domain, now)
+
+
+def _write_message(delivery: Delivery, domain: str, now: float) -> str:
+    message = delivery.message
+    if message is None:
+        raise ValueError(f"delivery {delivery.id} carries no message")
+    stanza_id = xml.attribute(delivery.stanza_id)
+    subject = (
+        f"<subject>{xml.text_within(message.subject, LONGEST_SUBJECT)}</subject>" if message.subject else ""
+    )
+    thread = f"<thread>{xml.text(message.thread)}</thread>" if message.thread else ""
+    return (
+        f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(message.body)}</body>{thread}"
+        f"<request xmlns='urn:xmpp:receipts'/><origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/>"
+        f"<store xmlns='urn:xmpp:hints'/>{_delay(message, domain, now)}</message>"
+    )
+
+
+def _delay(message: Message, domain: str, now: float) -> str:
+    if now - message.written_at <= LATE_AFTER:
+        return ""
+    stamp = datetime.fromtimestamp(message.written_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{stamp}'/>"
+
+
+def _write_receipt(delivery: Delivery, domain: str, now: float) -> str:
+    if delivery.note is None:
+        raise ValueError(f"receipt {delivery.id} says nothing")
+    return (
+        f"{_open(delivery, xml.attribute(delivery.stanza_id), 'chat')}"
+        f"<received xmlns='urn:xmpp:receipts' id='{xml.attribute(delivery.note.stanza_id)}'/>"
+        "<store xmlns='urn:xmpp:hints'/></message>"
+    )
+
+
+def _write_error(delivery: Delivery, domain: str, now: float) -> str:
+    note = delivery.note
+    if note is None:
+        raise ValueError(f"error {delivery.id} says nothing")
+    refusal = Denied(note.text, note.condition or "undefined-condition", note.error_type or "cancel")
+    opening = _open(delivery, xml.attribute(note.stanza_id), "error")
+    return f"{opening}{errors.element(refusal, domain)}</message>"
+
+
+def _write_notice(delivery: Delivery, domain: str, now: float) -> str:
+    note = delivery.note
+    if note is None:
+        raise ValueError(f"notice {delivery.id} says nothing")
+    stanza_id = xml.attribute(delivery.stanza_id)
+    about = (
+        f"<reply xmlns='urn:xmpp:reply:0' to='{xml.attribute(delivery.recipient)}'"
+        f" id='{xml.attribute(note.stanza_id)}'/>"
+        if note.stanza_id
+        else ""
+    )
+    return (
+        f"{_open(delivery, stanza_id, 'chat')}<body>{_body(note.text)}</body>{about}"
+        f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/><store xmlns='urn:xmpp:hints'/></message>"
+    )
+
+
+_WRITERS: dict[Kind, Callable[[Delivery, str, float], str]] = {
+    Kind.MESSAGE: _write_message,
+    Kind.RECEIPT: _write_receipt,
+    Kind.ERROR: _write_error,
+    Kind.NOTICE: _write_notice,
+}
+
+
+def _open(delivery: Delivery, stanza_id: str, kind: str) -> str:
+    return (
+        f"<message from='{xml.attribute(delivery.sender)}' to='{xml.attribute(delivery.recipient)}'"
+        f" type='{kind}' id='{stanza_id}'>"
+    )
+
+
+def _body(words: str) -> str:
+    return xml.text_within(words, LONGEST_BODY, CUT)
+
+
+def prompt(sender: str, recipient: str, stanza_id: str, words: str) -> str:
+    """A line of the gateway itself: kept out of archives (XEP-0334), since one can ask again."""
+    return (
+        f"<message from='{xml.attribute(sender)}' to='{xml.attribute(recipient)}' type='chat'"
+        f" id='{xml.attribute(stanza_id)}'><body>{xml.text(words)}</body>"
+        "<no-store xmlns='urn:xmpp:hints'/></message>"
+    )

@@ -1,0 +1,130 @@
+"""Holds every exchange with the stand-in against Twilio's own OpenAPI file, and keeps the account.
+
+Stricter than the file in one way: a parameter that it does not name is a fault, too.
+"""
+
+import copy
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from openapi_core import OpenAPI
+from openapi_core.exceptions import OpenAPIError
+from openapi_core.testing import MockRequest, MockResponse
+
+from bridge.demo.texts import Exchange
+from tests.support.fetch_twilio_contract import TARGET
+
+_HOST = "https://api.twilio.com"
+_WANTED = ("/Messages", "/IncomingPhoneNumbers.json", "/IncomingPhoneNumbers/{Sid}.json")
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """The part of Twilio's file that is of use here: all of it takes seconds to check."""
+    if not TARGET.exists():
+        raise FileNotFoundError(f"{TARGET} is missing: run python tests/support/fetch_twilio_contract.py")
+    whole = json.loads(TARGET.read_text(encoding="utf-8"))
+    paths = {
+        path: item
+        for path, item in whole["paths"].items()
+        if path.startswith("/2010-04-01/Accounts/{AccountSid}" + _WANTED[0]) or path.endswith(_WANTED[1:])
+    }
+    return {**whole, "paths": paths}
+
+
+def _named_parameters_only(document: dict[str, Any]) -> dict[str, Any]:
+    strict = copy.deepcopy(document)
+    for item in strict["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict) and "requestBody" in operation:
+                for content in operation["requestBody"]["content"].values():
+                    content["schema"]["additionalProperties"] = False
+    return strict
+
+
+@cache
+def _openapi() -> OpenAPI:
+    return OpenAPI.from_dict(_named_parameters_only(_document()))
+
+
+@dataclass
+class Report:
+    """What has been checked: give `check` to the stand-in."""
+
+    requests: Counter[str] = field(default_factory=Counter)  # by operation
+    parameters: Counter[str] = field(default_factory=Counter)  # by operation and parameter
+    answers: Counter[str] = field(default_factory=Counter)  # by operation and status
+    faults: list[str] = field(default_factory=list)
+
+    def check(self, exchange: Exchange) -> None:
+        """Take one exchange into account; never raises for what is wrong with it."""
+        pattern, operation = _operation(exchange)
+        if operation is None:
+            self.faults.append(f"{exchange.method} {exchange.path}: no such operation")
+            return
+        name = f"{exchange.method} {pattern}"
+        self.requests[name] += 1
+        query = parse_qsl(exchange.query, keep_blank_values=True)
+        for parameter, _ in [*query, *parse_qsl(exchange.form, keep_blank_values=True)]:
+            self.parameters[f"{name} {parameter}"] += 1
+        self._unnamed(name, operation, [parameter for parameter, _ in query])
+        request = _request(exchange)
+        self._held(name, lambda: _openapi().validate_request(request))
+        # The file describes success alone; errors have a form of their own, and a cut line none.
+        if str(exchange.status) in operation["responses"]:
+            self.answers[f"{name} {exchange.status}"] += 1
+            response = MockResponse(exchange.answer, exchange.status, content_type=exchange.content_type)
+            self._held(name, lambda: _openapi().validate_response(request, response))
+
+    def lines(self) -> list[str]:
+        """The report, to be read."""
+        return [
+            *(f"{count:5}  {name}" for name, count in sorted(self.requests.items())),
+            *(f"{count:5}    {name}" for name, count in sorted(self.parameters.items())),
+            f"{len(self.faults):5}  refused",
+        ]
+
+    def _unnamed(self, name: str, operation: dict[str, Any], given: list[str]) -> None:
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        self.faults.extend(f"{name}: no parameter {one}" for one in given if one not in named)
+
+    def _held(self, name: str, judge: Any) -> None:
+        try:
+            judge()
+        except OpenAPIError as error:
+            causes = "; ".join(map(str, getattr(error.__cause__, "schema_errors", ()) or ()))
+            self.faults.append(f"{name}: {error!r} {error.__cause__ or ''} {causes}".strip()[:1000])
+
+
+def _operation(exchange: Exchange) -> tuple[str, dict[str, Any] | None]:
+    """The path's pattern in Twilio's file, and the operation there."""
+    given = exchange.path.split("/")
+    for pattern, item in _document()["paths"].items():
+        parts = pattern.split("/")
+        if len(parts) == len(given) and all(map(_fits, parts, given)):
+            return pattern, item.get(exchange.method.lower())
+    return exchange.path, None
+
+
+def _fits(pattern: str, given: str) -> bool:
+    head, brace, tail = pattern.partition("{")
+    return pattern == given if not brace else given.startswith(head) and given.endswith(tail.split("}")[1])
+
+
+def _request(exchange: Exchange) -> MockRequest:
+    content_type = next(
+        (value for name, value in exchange.headers.items() if name.lower() == "content-type"), ""
+    )
+    return MockRequest(
+        _HOST,
+        exchange.method,
+        exchange.path,
+        args=dict(parse_qsl(exchange.query, keep_blank_values=True)),
+        headers=dict(exchange.headers),
+        data=exchange.form.encode(),
+        content_type=content_type,
+    )
