@@ -57,10 +57,6 @@ class Dispatcher:
         for runner in self._runners.values():
             runner.look()
 
-    def resume(self, outlet: str) -> None:
-        """The far end of an outlet is known to be back: end its pause."""
-        self._runners[outlet].resume()
-
     def paused(self) -> dict[str, str]:
         """Which outlets are paused, and why: for health and presence."""
         return {name: runner.pause_reason for name, runner in self._runners.items() if runner.pause_reason}
@@ -160,10 +156,6 @@ class _Runner:
 
     def look(self) -> None:
         self._looking = True
-        self._bell.set()
-
-    def resume(self) -> None:
-        self._pause, self._paused_until, self.pause_reason = 0.0, 0.0, ""
         self._bell.set()
 
     def stop(self) -> None:

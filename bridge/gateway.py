@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from bridge.addressing import to_address, to_local
 from bridge.gather import Gather
@@ -119,7 +120,7 @@ class Gateway:
         self.grounds = {
             name: Ground(one.jid, one.adapter.capabilities.subjects) for name, one in transports.items()
         }
-        self._receipts_on_sent = {
+        self.receipts_on_sent = {
             name: one.adapter.capabilities.receipt_on is ReceiptOn.SENT for name, one in transports.items()
         }
         self._allowances: dict[tuple[str, str], Allowance] = {}
@@ -367,7 +368,7 @@ class Gateway:
 
     async def _report(self, gathered: list[Report]) -> list[None]:
         self.ring(
-            await self._store.do(reports.report, gathered, self._receipts_on_sent, self._clock())
+            await self._store.do(reports.report, gathered, self.receipts_on_sent, self._clock())
         )
         return [None] * len(gathered)
 
@@ -380,7 +381,7 @@ async def _all(put: Callable[[Item], Awaitable[None]], items: Sequence[Item]) ->
 
 
 def _record(
-    connection: recording.Connection, drafts: Sequence[Draft], heard: Sequence[Heard], now: float
+    connection: Connection, drafts: Sequence[Draft], heard: Sequence[Heard], now: float
 ) -> list[recording.Recorded]:
     """One transaction for all that a stream brought."""
     if heard:

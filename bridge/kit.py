@@ -58,8 +58,8 @@ class Section(BaseModel):
 class Limits(Section):
     """What one user may write on one transport."""
 
-    per_minute: int = Field(60, ge=1)
-    per_day: int = Field(2000, ge=1)
+    per_minute: int = Field(default=60, ge=1)
+    per_day: int = Field(default=2000, ge=1)
 
 
 class TransportSettings(Section):
@@ -69,7 +69,7 @@ class TransportSettings(Section):
     jid: str
     secret: Secret
     limits: Limits = Limits()
-    retry_days: float = Field(2.0, gt=0)
+    retry_days: float = Field(default=2.0, gt=0)
 
 
 async def keep_trying(

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 from bridge.kit import TransportSettings
 from bridge.model import Address, Delivery, DeliveryId, Envelope, Incoming, Report
 
-
 # --- fates: what became of one delivery. Every reason is a sentence that a user may read. ---
 
 

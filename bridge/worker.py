@@ -21,7 +21,7 @@ from bridge.ports import Parser
 HEADER = struct.Struct(">I")
 _MEMORY = 1 << 30  # bytes of address space: a bomb ends this process, not the machine
 
-# A task: what reads, and what is to be read. An answer: for each what it holds, or None if it broke the parser.
+# A task: what reads, and what is to be read. An answer: what each holds, or None if it broke the parser.
 Task = tuple[Parser, Sequence[tuple[bytes, Envelope]]]
 Answer = list[list[Incoming | Report] | None]
 

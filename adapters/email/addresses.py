@@ -22,8 +22,10 @@ _IN_BRACKETS = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*$")
 # The names that RFC 2142 reserves, and those by which certificate authorities ask for consent: whoever
 # reads mail for one of them can have a certificate for the domain.
 _RESERVED = frozenset(
-    ("abuse", "admin", "administrator", "hostmaster", "info", "mailer-daemon", "marketing", "news", "noc")
-    + ("postmaster", "root", "sales", "security", "support", "usenet", "uucp", "webmaster", "www")
+    {
+        *("abuse", "admin", "administrator", "hostmaster", "info", "mailer-daemon", "marketing", "news"),
+        *("noc", "postmaster", "root", "sales", "security", "support", "usenet", "uucp", "webmaster", "www"),
+    }
 )
 ALWAYS_TAKEN = frozenset({"postmaster", "abuse"})  # RFC 5321 section 4.5.1, RFC 2142
 

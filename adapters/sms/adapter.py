@@ -13,7 +13,7 @@ import structlog
 from twilio.request_validator import RequestValidator
 
 from adapters.sms import forms, numbers, refusals, segments, webhook
-from adapters.sms.bindings import PATIENCE, Bindings, match
+from adapters.sms.bindings import PATIENCE, Bindings, match, reaches_back
 from adapters.sms.parse import parse
 from adapters.sms.settings import SmsSettings
 from adapters.sms.twilio import NotListed, Text, Twilio, connected
@@ -184,8 +184,8 @@ class SmsAdapter:
         taken = self._bindings.taken((one.sid for one in listed), but=delivery.id)
         if found := match(listed, text.body, delivery.recorded_at, taken):
             return self._found(delivery.id, found.sid, found.status, found.error_code)
-        # A full list may have pushed ours out; a fresh one may not show it yet.
-        if waited < PATIENCE or len(listed) >= _LISTED:
+        # A fresh list may not show it yet, and a full one may not reach back far enough.
+        if waited < PATIENCE or not reaches_back(listed, delivery.recorded_at, _LISTED):
             return _IN_DOUBT
         self._bindings.settle(delivery.id)
         return TryLater("The provider did not take the text; it goes again.", after=0.0)

@@ -70,6 +70,15 @@ def match(listed: Sequence[Listed], body: str, not_before: float, taken: set[str
         if text.sid not in taken
         and text.media == 0
         and text.body.strip() == body.strip()
-        and text.created_at >= int(not_before) - _CLOCK_SKEW
+        and text.created_at >= _earliest(not_before)
     ]
     return min(ours, key=lambda text: text.created_at, default=None)
+
+
+def reaches_back(listed: Sequence[Listed], not_before: float, limit: int) -> bool:
+    """Whether a list of at most `limit` texts, newest first, shows all since `not_before`."""
+    return len(listed) < limit or min(text.created_at for text in listed) < _earliest(not_before)
+
+
+def _earliest(not_before: float) -> float:
+    return int(not_before) - _CLOCK_SKEW  # the list has whole seconds

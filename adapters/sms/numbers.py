@@ -77,8 +77,11 @@ def for_api(canonical_address: str) -> str:
 
 
 def _refuse_emergency(spelled: str, region: str) -> None:
-    digits = re.sub(r"\D", "", spelled.partition(";")[0])
-    if len(digits) <= 3 and (digits in _EMERGENCY or is_emergency_number(digits, region)):
+    dialled = spelled.partition(";")[0]
+    digits = re.sub(r"\D", "", dialled)
+    if len(digits) > 3 or any(map(str.isalpha, dialled)):
+        return
+    if digits in _EMERGENCY or is_emergency_number(digits, region):
         raise BadAddress(
             f"Emergency services can't be reached from here. Call {digits} from a phone.",
             condition="not-allowed",

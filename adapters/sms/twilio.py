@@ -34,6 +34,7 @@ _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 10.0  # below what servers keep: a POST on a line just closed has an unknown fate
 _NO_ENVIRONMENT = {"TWILIO_REGION": ""}  # the settings speak, not variables that happen to be set
 _NOBODY_ANSWERED = "The SMS provider can't be reached at the moment."
+_NO_SOUND_ANSWER = "Twilio's API breaks off or answers with a fault; what became of such texts is looked up."
 _LINE_BROKE = (
     "The line to the SMS provider broke while it was taking this text; whether it goes is being found out."
 )
@@ -96,12 +97,14 @@ class Twilio:
         try:
             made = await self._client.messages.create_async(**_parameters(text))
         except _NotReached:
+            self._troubles[""] = "Twilio's API can't be reached: check api_url and the network. Texts wait."
             return TryLater(_NOBODY_ANSWERED, scope=Scope.OUTLET)
         except _Throttled as busy:
             return refusals.after_answer(429, busy.code, busy.retry_after)
         except (TwilioRestException, TwilioServiceException) as error:
-            return self._after_refusal(text.sender, error.status, refusals.known_code(error.code))
+            return self._after_refusal(text.sender, int(error.status), refusals.known_code(error.code))
         except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            self._troubles[""] = _NO_SOUND_ANSWER
             return MaybeSent(_LINE_BROKE)  # ValueError: a success that is no JSON
         self._troubles.pop("", None)
         self._troubles.pop(text.sender, None)
@@ -139,6 +142,10 @@ class Twilio:
                 f"Twilio's API answers {code or status}: check account_sid, auth_token and api_url, and that "
                 "the account is active. Texts wait until it works."
             )
+        elif status >= 500:
+            self._troubles[""] = _NO_SOUND_ANSWER
+        else:
+            self._troubles.pop("", None)
         return refusals.after_answer(status, code)
 
 

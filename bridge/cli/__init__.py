@@ -86,7 +86,7 @@ def run(
 
 @app.command()
 def check(config: Config = _CONFIG) -> None:
-    """Tell everything that is wrong in the settings file, with line and remedy."""
+    """Tell every fault of the settings file at once."""
     from bridge.cli.check import check_settings
 
     raise typer.Exit(check_settings(config))
@@ -104,7 +104,7 @@ def migrate(config: Config = _CONFIG) -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the scene.")] = False,
 ) -> None:
-    """A conversation through all of it, on this machine alone; then try it yourself."""
+    """See it work, on this machine alone; then try it."""
     from bridge.demo.scene import main as play
 
     raise typer.Exit(play(once))

@@ -6,6 +6,7 @@ Started, killed and started again from outside, so that what survives is what is
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bridge.demo.private import LOOPBACK, PrivateServer, answers
 from bridge.demo.prosody import PrivateProsody
@@ -113,7 +114,8 @@ class GatewayProcess(PrivateServer):
 
     def command(self) -> Sequence[str]:
         settings = str(self.folder / "passerelle.toml")
-        return (sys.executable, "-m", "bridge.cli", "run", "--config", settings)
+        program = Path(sys.executable).with_name("passerelle")
+        return (str(program), "run", "--config", settings)
 
     def environment(self) -> Mapping[str, str]:
         return {

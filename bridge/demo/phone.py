@@ -213,6 +213,7 @@ class TwilioStandIn:
         self.exchanges.append(exchange)
         if self._check:
             self._check(exchange)
+        await self._tell()
         return answer
 
     def _authorised(self, request: web.Request) -> bool:
@@ -373,7 +374,16 @@ async def _spoiled(request: web.Request, fault: BadGateway | Drop | Hang) -> web
         page = "<html><head><title>Bad Gateway</title></head><body>Bad Gateway</body></html>"
         return web.Response(status=fault.status, text=page, content_type="text/html")
     if isinstance(fault, Hang):
-        await asyncio.sleep(fault.seconds)
+        await _hang(request, fault.seconds)
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
+
+
+async def _hang(request: web.Request, seconds: float) -> None:
+    """Let so much time pass, or less if the caller gives up."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        if request.transport is None or request.transport.is_closing():
+            return
+        await asyncio.sleep(0.02)

@@ -11,10 +11,9 @@ import sys
 from rich.console import Console
 
 from bridge.demo.chat_user import NotSeenError, RequestError
-from bridge.demo.correspondent import Letter
 from bridge.demo.gateway_process import MAIL_DOMAIN, OWN_NUMBER
 from bridge.demo.private import LOOPBACK, ServerError
-from bridge.demo.story import STEPS, StoryError
+from bridge.demo.story import STEPS, StoryError, show_letter
 from bridge.demo.transcript import Transcript
 from bridge.demo.world import ALICE, PLUMBER, World, living_world, mail_contact, sms_contact
 
@@ -77,8 +76,8 @@ async def _stay(world: World) -> int:
     """Let the reader be Mira; the others answer by themselves until Ctrl-C."""
     await world.mira.logout()
     world.transcript.closing(_invitation(world))
-    world.alice.on_letter = lambda letter: _tell_letter(world, letter)
-    world.alice.auto_answer = lambda letter: "Thank you for your mail! I will think about it. Alice"
+    world.alice.on_letter = lambda letter: show_letter(world, letter)
+    world.alice.auto_answer = lambda _: "Thank you for your mail! I will think about it. Alice"
     answering = asyncio.create_task(_answer_texts(world))
     try:
         await asyncio.to_thread(world.gateway.wait)
@@ -119,10 +118,6 @@ def _invitation(world: World) -> list[str]:
         "Ctrl-C ends all of it.",
         "",
     ]
-
-
-def _tell_letter(world: World, letter: Letter) -> None:
-    world.transcript.far_sees(f"✉ {letter.message['From']}\n{letter.subject}", letter.text.strip())
 
 
 async def _answer_texts(world: World) -> None:

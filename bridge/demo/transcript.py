@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 WIDTH = 100  # wider lines are hard to read
-FOLD_AFTER = 14  # lines of wire shown
+FOLD_AFTER = 18  # lines of wire shown
 
 
 class Transcript:
@@ -52,7 +52,7 @@ class Transcript:
     def failure(self, lines: Iterable[str]) -> None:
         self._print()
         for line in lines:
-            self._print(Text(line, style="red"))
+            self._console.print(Text(line, style="red"), soft_wrap=True)
 
     # --- the chat's side ---
 
@@ -64,9 +64,9 @@ class Transcript:
         """Mira reads."""
         self._left(Text(f"{sender} → Mira", style="yellow"), Text(body))
 
-    def chat_notes(self, sign: str, text: str, style: str = "dim") -> None:
+    def chat_notes(self, sign: str, text: str, style: str = "", more: str = "") -> None:
         """What Mira's client shows beside a message: a tick, a cross, a presence."""
-        self._left(Text(f"{sign} {text}", style=style))
+        self._left(Text(f"{sign} {text}", style=style), Text(more) if more else None)
 
     # --- the other side ---
 
@@ -78,7 +78,7 @@ class Transcript:
         """A mail or a text is written there."""
         self._right(Text(head, style="yellow"), Text(body))
 
-    def far_notes(self, sign: str, text: str, style: str = "dim") -> None:
+    def far_notes(self, sign: str, text: str, style: str = "") -> None:
         self._right(Text(f"{sign} {text}", style=style))
 
     # --- neither ---
@@ -116,11 +116,11 @@ class Transcript:
 
     def _set(self, head: Text, body: Text | None) -> list[Text]:
         """A head line, and what it says set in by two, wrapped to half the width."""
-        lines = list(head.wrap(self._console, self._half(), overflow="fold"))
+        # The sign that a head begins with hangs out to the left of what is wrapped.
+        first, *wrapped = head.wrap(self._console, self._half() - 2, overflow="fold")
         if body is not None:
-            wrapped = body.wrap(self._console, self._half() - 2, overflow="fold")
-            lines += [Text("  ").append_text(line) for line in wrapped]
-        return lines
+            wrapped += body.wrap(self._console, self._half() - 2, overflow="fold")
+        return [first, *(Text("  ").append_text(line) for line in wrapped)]
 
     def _row(self, left: Text, right: Text) -> Text:
         row = left.copy()

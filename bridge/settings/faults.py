@@ -111,8 +111,11 @@ def from_pydantic(
     faults: dict[Path, Fault] = {}
     for detail in error.errors(include_url=False):
         inner = _path_in(data, detail["loc"])
+        if detail["type"] in ("value_error", "assertion_error"):
+            inner, problem, remedy = _own_words(detail, inner, data, model)
+        else:
+            problem, remedy = _sentence(detail, inner, data, model)
         path = (*prefix, *inner)
-        problem, remedy = _sentence(detail, inner, data, model)
         # Of the alternatives of a union each complains; the first to do so is enough.
         faults.setdefault(path, Fault(line_of(path, lines), dotted(path), problem, remedy))
     return list(faults.values())
@@ -147,8 +150,6 @@ def _sentence(
         return "it is missing", f"add {name} = {_how_written(model, path)}"
     if kind == "extra_forbidden":
         return "there is no such key", nearest(name, _fields(model, path[:-1]))
-    if kind in ("value_error", "assertion_error"):
-        return _own_words(detail, _at(data, path))
     shown = "it" if _is_secretive(path) else _shown(_at(data, path))
     if bounds := _out_of_bounds(kind, detail.get("ctx", {}), shown):
         return bounds
@@ -162,15 +163,26 @@ def _sentence(
     return f"{wanted} belongs here, not {_kind_of(value)}", f"write {target}"
 
 
-def _own_words(detail: ErrorDetails, value: Any) -> tuple[str, str]:
-    """The sentence of a validator that we, or an adapter's author, have written."""
+def _own_words(
+    detail: ErrorDetails, path: Path, data: Mapping[str, Any], model: type[BaseModel]
+) -> tuple[Path, str, str]:
+    """The sentence of a validator that we, or an adapter's author, have written, and what it is about.
+
+    A validator of a whole table may begin with the key that it means: "key: …" or "key = …".
+    """
     sentence = str(detail.get("ctx", {}).get("error") or detail["msg"])
+    value = _at(data, path)
     if isinstance(value, Mapping) and set(value) == {"file"}:
-        return sentence, "create it, readable by the account that runs passerelle, or name another"
-    problem, semicolon, remedy = sentence.partition("; ")
-    if not semicolon:
-        problem, _, remedy = sentence.partition(": ")
-    return problem, remedy or _EXAMPLE
+        return path, sentence, "create it, readable by the account that runs passerelle, or name another"
+    named = re.match(r"(\w+)(: |(?= = ))", sentence)
+    if named and named.group(1) in _fields(model, path):
+        path = (*path, named.group(1))
+        sentence = sentence[named.end() :] if named.group(2) else sentence
+    for between in ("; ", ": ", ". "):
+        problem, found, remedy = sentence.partition(between)
+        if found:
+            return path, problem, f"{remedy[:1].lower()}{remedy[1:]}"
+    return path, sentence, _EXAMPLE
 
 
 def _out_of_bounds(kind: str, ctx: Mapping[str, Any], shown: str) -> tuple[str, str] | None:

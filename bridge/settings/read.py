@@ -3,6 +3,8 @@
 How the tables fit together is asked of `checks`; keys are made in `keys`.
 """
 
+import copy
+import difflib
 import os
 import re
 import tomllib
@@ -100,6 +102,23 @@ def inspect(
 def _by_line(fault: Fault) -> tuple[bool, int, str]:
     # What has no line is what the file lacks: told last.
     return (fault.line is None, fault.line or 0, fault.key)
+
+
+def _repaired(table: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The table without the keys that nobody knows, and with a stand-in for secrets that were not found."""
+    repaired = copy.deepcopy(dict(table))
+    for detail in error.errors(include_url=False):
+        *parents, last = detail["loc"] or ("",)
+        inner: Any = repaired
+        for part in parents:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or last not in inner:
+            continue
+        if detail["type"] == "extra_forbidden":
+            del inner[last]
+        elif isinstance(inner[last], dict):
+            inner[last] = _UNREAD
+    return repaired
 
 
 class _Reading:
@@ -218,7 +237,17 @@ class _Reading:
                 transports[name] = adapter.Settings.model_validate(readable)
             except ValidationError as error:
                 self.faults += from_pydantic(error, adapter.Settings, readable, path, self._lines)
+                self._judge_the_rest(path, adapter.Settings, _repaired(readable, error))
         return transports
+
+    def _judge_the_rest(self, path: KeyPath, model: type[Section], repaired: Mapping[str, Any]) -> None:
+        """What pydantic asks only of a table whose every key is right: how the keys fit together."""
+        told = {fault.key for fault in self.faults}
+        try:
+            model.model_validate(repaired)
+        except ValidationError as error:
+            more = from_pydantic(error, model, repaired, path, self._lines)
+            self.faults += [fault for fault in more if fault.key not in told]
 
     def _adapter(self, transport: str, table: Mapping[str, Any]) -> type[Adapter] | None:
         name = table.get("adapter")
@@ -230,7 +259,10 @@ class _Reading:
             return None
         if name not in self._known:
             self._fault(here, f'no adapter "{name}" is installed', nearest(name, self._known))
-            return None
+            # The rest of its table is judged as if the name were right.
+            name = next(iter(difflib.get_close_matches(name, self._known, n=1)), "")
+            if not name:
+                return None
         try:
             return self._known[name]
         except BrokenAdapter as error:

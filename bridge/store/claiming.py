@@ -20,8 +20,8 @@ from bridge.model import (
     State,
 )
 from bridge.policy import Standing, Verdict, may_go
-from bridge.store.tables import ASLEEP, OPEN, deliveries, messages
 from bridge.store.recording import Lane
+from bridge.store.tables import ASLEEP, OPEN, deliveries, messages
 from bridge.store.telling import Told, tell
 
 _OPEN = text(f"deliveries.{OPEN}")
@@ -52,7 +52,7 @@ def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
         .where(deliveries.c.outlet == outlet, _OPEN)
         .group_by(deliveries.c.lane)
     )
-    return {lane: due for lane, due in rows}
+    return dict(rows.tuples().all())
 
 
 def _claim_query() -> Any:
@@ -233,7 +233,9 @@ _SETTLE = (
         uncertain=bindparam("b_uncertain"),
         first_tried_at=bindparam("b_first_tried_at"),
         settled_at=bindparam("b_settled_at"),
-        remote_id=case((deliveries.c.remote_id == "", bindparam("b_remote_id")), else_=deliveries.c.remote_id),
+        remote_id=case(
+            (deliveries.c.remote_id == "", bindparam("b_remote_id")), else_=deliveries.c.remote_id
+        ),
         reason=case((_KEEPS, deliveries.c.reason), else_=bindparam("b_reason")),
         code=case((_KEEPS, deliveries.c.code), else_=bindparam("b_code")),
     )
@@ -241,7 +243,7 @@ _SETTLE = (
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], now: float) -> list[Lane]:
-    """Write what became of deliveries, together with what their writers shall hear. Answers lanes to ring."""
+    """Write what became of deliveries, and what their writers shall hear of it. Answers lanes to ring."""
     connection.execute(_SETTLE, [_settle_row(one, now) for one in settlements])
     told = [
         Told(

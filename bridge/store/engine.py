@@ -61,7 +61,9 @@ def database_url(database: str, data_dir: Path) -> str:
 def make_engine(url: str) -> Engine:
     """An engine whose transactions begin and end where this module says so."""
     if not url.startswith("sqlite"):
-        return create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED", hide_parameters=True)
+        return create_engine(
+            url, poolclass=NullPool, isolation_level="READ COMMITTED", hide_parameters=True
+        )
     # Autocommit in the driver: sqlite3's own implicit BEGIN is deferred and would let a reader in between.
     engine = create_engine(
         url,
@@ -99,7 +101,7 @@ def locked(data_dir: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreLocked(
-                f"another passerelle runs on {data_dir}: stop it first, or give this one a data_dir of its own"
+                f"another passerelle runs on {data_dir}: stop it first, or give this one another data_dir"
             ) from error
         yield
     finally:
@@ -137,14 +139,18 @@ class Store:
         """Why the last transaction failed; empty when the last one committed."""
         return self._failure
 
-    async def do(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def do(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run a writing transaction; on return it is on disk. Raises StoreFailed, or what it raised."""
         call = _Call(partial(function, **kwargs) if kwargs else function, args)
         self._queue.put(call)
         result: T = await call.future
         return result
 
-    async def look(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def look(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run a reading transaction."""
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, self._read, partial(function, **kwargs) if kwargs else function, args
@@ -198,9 +204,11 @@ class Store:
             if len(calls) == 1:
                 answers = [(calls[0], None, error)]
                 self._note_failure(error)
-                connection = _discard(connection)
+                _discard(connection)
+                connection = None
             else:
-                connection = _discard(connection)
+                _discard(connection)
+                connection = None
                 for call in calls:
                     connection = self._commit_together(connection, [call])
                 return connection

@@ -170,7 +170,8 @@ def _record_drafts(
         (own[d.transport, d.jid].user_id, d.transport, d.address, d.local) for d in drafts
     ]
     found = conversations_with(connection, wanted, now)
-    threads_of = _threads_of(connection, {c.id for c, d in zip(found, drafts, strict=True) if d.threaded}, now)
+    threaded = {c.id for c, d in zip(found, drafts, strict=True) if d.threaded}
+    threads_of = _threads_of(connection, threaded, now)
     answered = _answered(connection, drafts)
     rows, ids = [], []
     for draft, conversation in zip(drafts, found, strict=True):
@@ -192,20 +193,20 @@ def _record_drafts(
         lane = out_lane(draft.transport, conversation.id)
         lanes[draft.uid] = [lane]
         line = own[draft.transport, draft.jid]
-        for part in range(1, draft.parts + 1):
-            delivery_rows.append(
-                delivery_row(
-                    lane,
-                    Kind.MESSAGE,
-                    message_id,
-                    sender=line.address,
-                    sender_name=line.name,
-                    recipient=_as_spelled(conversation.original, conversation.address),
-                    now=now,
-                    part=part,
-                    parts=draft.parts,
-                )
+        delivery_rows += [
+            delivery_row(
+                lane,
+                Kind.MESSAGE,
+                message_id,
+                sender=line.address,
+                sender_name=line.name,
+                recipient=_as_spelled(conversation.original, conversation.address),
+                now=now,
+                part=part,
+                parts=draft.parts,
             )
+            for part in range(1, draft.parts + 1)
+        ]
     connection.execute(insert(deliveries), delivery_rows)
     return lanes
 
@@ -362,7 +363,8 @@ def _make_conversations(
     connection: Connection, missing: Mapping[tuple[int, str, str], tuple[Address, str]], now: float
 ) -> None:
     for (user, transport, canonical), (address, local) in missing.items():
-        contact = ensure_contact(connection, user, transport, Address(canonical, address.original), local, now)
+        wanted = Address(canonical, address.original)
+        contact = ensure_contact(connection, user, transport, wanted, local, now)
         made = connection.execute(
             insert_new(connection, conversations)
             .values(user_id=user, transport=transport, people=str(contact))
@@ -425,7 +427,8 @@ def _threads_of(connection: Connection, conversation_ids: set[int], now: float) 
 _THREADS = (
     select(threads)
     .where(
-        threads.c.conversation_id.in_(bindparam("ids", expanding=True)), threads.c.used_at > bindparam("since")
+        threads.c.conversation_id.in_(bindparam("ids", expanding=True)),
+        threads.c.used_at > bindparam("since"),
     )
     .order_by(threads.c.used_at, threads.c.id)
 )

@@ -1,4 +1,4 @@
-"""What the writer of a message hears about it: one receipt or one error, recorded as a delivery of its own."""
+"""What the writer of a message hears about it: one receipt or one error, as a delivery of its own."""
 
 import uuid
 from collections.abc import Sequence

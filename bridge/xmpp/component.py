@@ -87,6 +87,7 @@ class Component:
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
+        self._recording: asyncio.Task[None] | None = None
         self._full: set[str] = set()  # who asks not to read on
         self._unsent: deque[str] = deque(maxlen=MOST_UNSENT)
         self._watched: dict[
@@ -125,11 +126,11 @@ class Component:
         disco.install(self._stream, self.transport)
         try:
             async with asyncio.TaskGroup() as group:
-                recording = group.create_task(self._pipeline.run())
+                self._recording = group.create_task(self._pipeline.run())
                 self._connecting = group.create_task(self._stay_connected())
                 await asyncio.wait([self._connecting])
                 await self._pipeline.drained()
-                recording.cancel()
+                self._recording.cancel()
         finally:
             self._stream.abort()
             await self._turns.cancel()
@@ -149,8 +150,9 @@ class Component:
             async with asyncio.timeout(grace):
                 await self._close(grace, farewell)
                 await self._finished.wait()
-        if not self._finished.is_set():
+        if not self._finished.is_set() and self._recording is not None:
             self._connecting.cancel()
+            self._recording.cancel()
 
     async def _close(self, grace: float, farewell: bool) -> None:
         if self._stream is None or self._connecting is None:

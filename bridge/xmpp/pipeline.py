@@ -56,22 +56,30 @@ class Pipeline:
 
     async def run(self) -> None:
         """Record for ever. Ends by cancellation; wait for `drained` before."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            taken, self._gathered = self._gathered, []
-            self._in_flight = len(taken)
-            await self._record_all(taken)
-            self._in_flight = 0
-            if self._holding and self.unrecorded <= MOST_UNRECORDED:
-                self._holding = False
-                self._hold(False)
-            if not self._gathered:
-                self._empty.set()
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._round()
+        finally:
+            if self.unrecorded:
+                log.warning("stanzas were read and not recorded", transport=self._name, count=self.unrecorded)
+            self._empty.set()
 
     async def drained(self) -> None:
-        """Wait until everything that was put has its verdict."""
+        """Wait until everything that was put has its verdict, or `run` has been given up."""
         await self._empty.wait()
+
+    async def _round(self) -> None:
+        taken, self._gathered = self._gathered, []
+        self._in_flight = len(taken)
+        await self._record_all(taken)
+        self._in_flight = 0
+        if self._holding and self.unrecorded <= MOST_UNRECORDED:
+            self._holding = False
+            self._hold(False)
+        if not self._gathered:
+            self._empty.set()
 
     async def _record_all(self, events: list[Event]) -> None:
         try:

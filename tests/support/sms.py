@@ -3,10 +3,9 @@
 The real adapter, the real client, real HTTP both ways; every exchange is held against Twilio's file.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -15,19 +14,10 @@ from aiohttp import web
 from adapters.sms.adapter import SmsAdapter
 from adapters.sms.settings import SmsSettings
 from bridge.demo.phone import TwilioStandIn
-from bridge.model import (
-    ConversationId,
-    Delivery,
-    DeliveryId,
-    Direction,
-    Envelope,
-    Incoming,
-    Kind,
-    Message,
-    MessageId,
-    Report,
-)
+from bridge.model import Delivery, DeliveryId
 from bridge.ports import Context, Fate, WebRequest
+from tests.adapters import contract
+from tests.adapters.contract import MemoryInbox
 from tests.support import twilio_contract
 
 ACCOUNT = "AC" + "0123456789abcdef" * 2
@@ -37,43 +27,9 @@ ALICE = "+15551234567"
 
 
 @dataclass
-class KeepingInbox:
-    """The gateway's side of the port: what an adapter hands over, and a way to wait for it."""
-
-    known: set[str] = field(default_factory=lambda: {OURS})
-    accepted: list[Incoming] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    fault: Exception | None = None  # raised instead of keeping
-
-    async def take_in(self, raw: bytes, envelope: Envelope) -> None:
-        raise AssertionError("an SMS transport hands over no raw inputs")
-
-    async def accept(self, incoming: Sequence[Incoming]) -> None:
-        await self._keep(self.accepted, incoming)
-
-    async def report(self, reports: Sequence[Report]) -> None:
-        await self._keep(self.reports, reports)
-
-    async def knows(self, recipient: str) -> bool:
-        return recipient in self.known
-
-    async def until(self, reached: Callable[[], bool], seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds), self.changed:
-            await self.changed.wait_for(reached)
-
-    async def _keep(self, where: list[Any], what: Sequence[Any]) -> None:
-        if self.fault:
-            raise self.fault
-        where.extend(what)
-        async with self.changed:
-            self.changed.notify_all()
-
-
-@dataclass
 class Rig:
     adapter: SmsAdapter
-    inbox: KeepingInbox
+    inbox: MemoryInbox
     twilio: TwilioStandIn
     contract: twilio_contract.Report
     public_url: str
@@ -106,37 +62,15 @@ def context(public_url: str) -> Context:
 
 def delivery(body: str, number: int = 1, **changes: Any) -> Delivery:
     """A text from our number to Alice, recorded at second 1,000 unless told otherwise."""
-    recorded_at = changes.setdefault("recorded_at", 1_000.0)
-    message = Message(
-        id=MessageId(number),
-        uid=f"{number:032x}",
-        transport="sms",
-        direction=Direction.OUT,
-        conversation_id=ConversationId(1),
-        stanza_id=f"stanza-{number}",
-        remote_id="",
-        in_reply_to="",
-        references=(),
-        thread="",
-        subject="",
-        body=body,
-        written_at=recorded_at,
-    )
     given = {
         "id": DeliveryId(number),
         "outlet": "sms",
-        "kind": Kind.MESSAGE,
         "lane": "sms out 1",
-        "sender": OURS,
-        "sender_name": "",
-        "recipient": ALICE,
-        "stanza_id": "",
-        "message": message,
-        "note": None,
-        "attempts": 0,
-        "uncertain": False,
+        "recorded_at": 1_000.0,
+        **changes,
     }
-    return Delivery(**{**given, **changes})
+    recipient = given.pop("recipient", ALICE)
+    return contract.delivery(recipient, sender=OURS, message=contract.message(body), **given)
 
 
 @asynccontextmanager
@@ -144,11 +78,11 @@ async def rig(
     *, public: bool = True, transport_settings: dict[str, Any] | None = None, **stand_in: Any
 ) -> AsyncIterator[Rig]:
     """Everything running. `stand_in` are options of the stand-in. On leaving, the contract is checked."""
-    contract = twilio_contract.Report()
+    report = twilio_contract.Report()
     now = [1_000.0]
     async with _web_server() as (base, serve):
         twilio = TwilioStandIn(
-            ACCOUNT, TOKEN, {OURS: f"{base}/hooks/sms/message"}, check=contract.check, **stand_in
+            ACCOUNT, TOKEN, {OURS: f"{base}/hooks/sms/message"}, check=report.check, **stand_in
         )
         async with twilio.running() as api_url:
             adapter = SmsAdapter(
@@ -157,10 +91,10 @@ async def rig(
                 clock=lambda: now[0],
             )
             serve(adapter)
-            inbox = KeepingInbox()
+            inbox = MemoryInbox({OURS})
             async with adapter.running(inbox):
-                yield Rig(adapter, inbox, twilio, contract, base, now)
-    assert contract.faults == []
+                yield Rig(adapter, inbox, twilio, report, base, now)
+    assert report.faults == []
 
 
 @asynccontextmanager

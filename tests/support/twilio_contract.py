@@ -3,9 +3,9 @@
 Stricter than the file in one way: a parameter that it does not name is a fault, too.
 """
 
-import copy
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -36,19 +36,9 @@ def _document() -> dict[str, Any]:
     return {**whole, "paths": paths}
 
 
-def _named_parameters_only(document: dict[str, Any]) -> dict[str, Any]:
-    strict = copy.deepcopy(document)
-    for item in strict["paths"].values():
-        for operation in item.values():
-            if isinstance(operation, dict) and "requestBody" in operation:
-                for content in operation["requestBody"]["content"].values():
-                    content["schema"]["additionalProperties"] = False
-    return strict
-
-
 @cache
 def _openapi() -> OpenAPI:
-    return OpenAPI.from_dict(_named_parameters_only(_document()))
+    return OpenAPI.from_dict(_document())
 
 
 @dataclass
@@ -68,10 +58,11 @@ class Report:
             return
         name = f"{exchange.method} {pattern}"
         self.requests[name] += 1
-        query = parse_qsl(exchange.query, keep_blank_values=True)
-        for parameter, _ in [*query, *parse_qsl(exchange.form, keep_blank_values=True)]:
-            self.parameters[f"{name} {parameter}"] += 1
-        self._unnamed(name, operation, [parameter for parameter, _ in query])
+        for given in (exchange.query, exchange.form):
+            for parameter, _ in parse_qsl(given, keep_blank_values=True):
+                self.parameters[f"{name} {parameter}"] += 1
+                if parameter not in _named(operation):
+                    self.faults.append(f"{name}: no parameter {parameter}")
         request = _request(exchange)
         self._held(name, lambda: _openapi().validate_request(request))
         # The file describes success alone; errors have a form of their own, and a cut line none.
@@ -88,16 +79,20 @@ class Report:
             f"{len(self.faults):5}  refused",
         ]
 
-    def _unnamed(self, name: str, operation: dict[str, Any], given: list[str]) -> None:
-        named = {parameter["name"] for parameter in operation.get("parameters", ())}
-        self.faults.extend(f"{name}: no parameter {one}" for one in given if one not in named)
-
-    def _held(self, name: str, judge: Any) -> None:
+    def _held(self, name: str, judge: Callable[[], object]) -> None:
         try:
             judge()
         except OpenAPIError as error:
             causes = "; ".join(map(str, getattr(error.__cause__, "schema_errors", ()) or ()))
             self.faults.append(f"{name}: {error!r} {error.__cause__ or ''} {causes}".strip()[:1000])
+
+
+def _named(operation: dict[str, Any]) -> set[str]:
+    """Every parameter that the file has for an operation, in query and form."""
+    contents = operation.get("requestBody", {}).get("content", {}).values()
+    return {parameter["name"] for parameter in operation.get("parameters", ())}.union(
+        *(content["schema"]["properties"] for content in contents)
+    )
 
 
 def _operation(exchange: Exchange) -> tuple[str, dict[str, Any] | None]:

@@ -74,7 +74,8 @@ _ADDRESS_LAST = re.compile(r"@[^\s<>()\[\]\",;]{1,200}\s?(?:<mailto:[^<>]{1,200}
 _GMAIL_ISO = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?(?: \d\d:\d\d (?:GMT|UTC)[+-]\d\d:?\d\d)? \S")
 _ISO_WITH_ZONE = re.compile(r"\d{4}-\d\d-\d\d \d\d?:\d\d (?:GMT|UTC)[+-]\d\d?:?\d\d \S")
 _INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-_AROUND = " \t*_-–—‐>|"
+_BEFORE = " \t*_-–—‐>|"
+_AFTER = " \t*_-–—‐"
 _ENDS = (":", "：", ">", "wrote", "----", "﹕")
 _SENTENCE_ENDS = (". ", "! ", "? ", "; ")
 
@@ -114,7 +115,8 @@ def find(lines: Sequence[Line], end: int) -> tuple[int, Strength]:
 
 def judge(text: str) -> tuple[int, Strength]:
     """(how well it begins: 0 to 2, how sure it is) for what may be a whole attribution."""
-    text = text.translate(_INVISIBLE).strip(_AROUND).replace("&lt;", "<").replace("&gt;", ">")
+    text = text.translate(_INVISIBLE).lstrip(_BEFORE).rstrip(_AFTER)
+    text = text.replace("&lt;", "<").replace("&gt;", ">")
     bare = text.rstrip(" *_:：﹕")
     colon = bare != text.rstrip(" *_")
     begins = _beginning(bare)

@@ -86,7 +86,7 @@ _LABELS = {word.strip(): label for label, words in _WORDS.items() for word in wo
 _ORIGINAL = (
     "original message,original mail,original e-mail,original email,original,ursprüngliche nachricht,"
     "originalnachricht,original-nachricht,originalmail,ursprungliche nachricht,ursprüngliche mail,"
-    "message d'origine,message d’origine,message original,message initial,mail original,"
+    "message d'origine,message original,message initial,mail original,"
     "courriel d'origine,mensaje original,mensaje original:,messaggio originale,messaggio originario,"
     "mensagem original,oorspronkelijk bericht,oorspronkelijke bericht,origineel bericht,originalmeddelande,"
     "ursprungligt meddelande,opprinnelig melding,original melding,originalmelding,oprindelig meddelelse,"
@@ -158,17 +158,23 @@ def label(text: str) -> Label | None:
 
 def separator(text: str) -> Separator | None:
     """Whether the line is "----- Original Message -----" or "Begin forwarded message:"."""
-    if len(text) > 120 or len(text) < 4:
+    if not 4 <= len(text) <= 160:
         return None
-    plain = text.translate(_INVISIBLE)
+    plain = text.translate(_INVISIBLE).strip()
     bare = plain.strip(_RULE)
-    words = bare.rstrip(":： ").lower()
-    if words in _FORWARDED_WORDS or words.startswith("forwarded by "):
-        # A bare line of these words would be prose, unless the program's colon or rule is there.
-        return Separator.FORWARDED if bare != words and plain.rstrip().endswith((":", "：")) or _ruled(plain) else None
-    if words in _ORIGINAL_WORDS and _ruled(plain):
+    if not bare or not (len(bare) < len(plain) or bare.endswith((":", "："))):
+        return None
+    words = bare.rstrip(":： ").lower().replace("’", "'")
+    ruled = _rules_before(plain, bare) >= 2
+    if words in _FORWARDED_WORDS or (ruled and words.startswith("forwarded by ")):
+        return Separator.FORWARDED
+    if ruled and words in _ORIGINAL_WORDS:
         return Separator.ORIGINAL
     return None
+
+
+def _rules_before(plain: str, bare: str) -> int:
+    return len(plain[: plain.find(bare)].rstrip(" "))
 
 
 def is_rule(text: str) -> bool:

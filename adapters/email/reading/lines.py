@@ -51,7 +51,7 @@ def next_written(lines: Sequence[Line], start: int, within: int = 4) -> int | No
 
 
 def _read(line: str) -> Line:
-    raw = line.rstrip()
+    raw = line if line == "-- " else line.rstrip()  # RFC 3676: the space makes it a signature's line
     if ">" not in raw[:4]:
         return Line(raw, raw.strip(), 0)
     place = depth = 0

@@ -183,7 +183,7 @@ def _drop_dashed(lines: list[Line], below_quote: bool) -> list[Line]:
 
 
 def _is_exact(line: Line) -> bool:
-    return line.raw == "--"
+    return line.raw == "-- "
 
 
 def _continues_patch(lines: list[Line], place: int) -> bool:

@@ -1,0 +1,275 @@
+"""The composition root: the only module that knows all parts, and in which order they start and stop.
+
+Start: record, listeners of adapters, dispatcher, web, XMPP. What can bring work comes after what takes it.
+Stop: the reverse; what is on its way gets a grace time, everything else waits in the record.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from bridge import bell, service
+from bridge.dispatcher import Dispatcher
+from bridge.gateway import Gateway, Transport
+from bridge.intake import Intake
+from bridge.policy import DAY, RetryPolicy
+from bridge.ports import Context, Outlet, TakesWebhooks, TellsHealth
+from bridge.registry import adapters
+from bridge.settings import Settings
+from bridge.settings.keys import derive, master_key
+from bridge.store import inputs, queue, upkeep
+from bridge.store.engine import Store, StoreFailed, database_url, locked, ping
+from bridge.store.schema import migrate, require_current
+from bridge.telemetry import METRICS
+from bridge.web.pages import Probes
+from bridge.web.server import Answer, Listening, serving
+from bridge.xmpp.component import Component
+from bridge.xmpp.outlet import XmppOutlet
+
+log = structlog.get_logger()
+
+AGAIN = 75  # exit status (EX_TEMPFAIL): start me again, with the settings as they are now
+GRACE = 10.0  # seconds that a stop gives to what is on its way
+_UPKEEP_EVERY = 3600.0
+
+
+async def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT (users see the transports go), or SIGHUP (they do not: it comes back at
+    once). Answers the exit status: 0, AGAIN after SIGHUP, 1 if a part has broken for good."""
+    told: asyncio.Event = asyncio.Event()
+    again = False
+
+    def come_again() -> None:
+        nonlocal again
+        again = True
+        told.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGHUP, come_again)
+    async with running(settings) as state:
+        waiting = asyncio.create_task(told.wait())
+        await asyncio.wait([waiting, *state.streams], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        state.farewell = told.is_set() and not again
+        log.info("stopping", told=told.is_set())
+        for stream in state.streams:
+            if stream.done() and not stream.cancelled() and (error := stream.exception()) is not None:
+                log.error("a stream ended that never should", exc_info=error)
+    if again:
+        return AGAIN
+    return 0 if told.is_set() else 1
+
+
+@dataclass(slots=True)
+class Running:
+    """The gateway at work."""
+
+    gateway: Gateway
+    dispatcher: Dispatcher
+    components: Mapping[str, Component]
+    store: Store
+    public_port: int | None
+    admin_port: int | None
+    streams: tuple[asyncio.Task[None], ...] = ()  # one for each component; they end at the stop only
+    farewell: bool = False  # tell users at the stop that the transports are gone
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Everything, for as long as it is entered."""
+    began = time.monotonic()
+    data_dir = settings.gateway.data_dir
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = database_url(settings.gateway.database, data_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.gateway.database == "sqlite":
+            stack.enter_context(locked(data_dir))
+            migrate(url)
+        else:
+            await asyncio.to_thread(require_current, url)
+        store = await stack.enter_async_context(Store(url))
+        transports = build_transports(settings)
+        gateway = Gateway(store, transports, settings.gateway.allow)
+        components = {
+            name: Component(transport, gateway, settings.xmpp) for name, transport in transports.items()
+        }
+        dispatcher = _dispatcher(settings, store, gateway, components)
+        gateway.ring = dispatcher.ring
+        await stack.enter_async_context(_intake(store, gateway))
+        for name, transport in transports.items():
+            await stack.enter_async_context(transport.adapter.running(gateway.inbox(name)))
+        await stack.enter_async_context(bell.listening(data_dir, partial(_look, gateway, dispatcher)))
+        await stack.enter_async_context(dispatcher)
+        listening = await stack.enter_async_context(_web(settings, store, gateway, dispatcher, components))
+        state = Running(gateway, dispatcher, components, store, listening.public, listening.admin)
+        stack.push_async_callback(_drain, dispatcher)
+        await stack.enter_async_context(_connected(state))
+        await stack.enter_async_context(_chores(settings, store))
+        log.info("running", transports=list(transports), seconds=round(time.monotonic() - began, 3))
+        yield state
+
+
+def build_transports(settings: Settings) -> dict[str, Transport]:
+    """Each configured adapter, built from its settings."""
+    master = master_key(settings)
+    built = {}
+    for name, one in settings.transports.items():
+        context = Context(
+            transport=name,
+            domain=settings.xmpp.domain,
+            public_url=settings.gateway.public_url,
+            derive_key=partial(derive, master),
+        )
+        adapter = adapters()[one.adapter].from_settings(one, context)
+        built[name] = Transport(
+            name,
+            one.jid,
+            one.secret.get_secret_value(),
+            adapter,
+            _TITLES.get(adapter.capabilities.identity[1], name),
+            one.limits.per_minute,
+            one.limits.per_day,
+        )
+    return built
+
+
+# What a transport is called in service discovery, by its disco type.
+_TITLES = {"smtp": "Email", "sms": "SMS"}
+
+
+def _dispatcher(
+    settings: Settings, store: Store, gateway: Gateway, components: Mapping[str, Component]
+) -> Dispatcher:
+    outlets: dict[str, Outlet] = {}
+    retry: dict[str, RetryPolicy] = {}
+    for name, transport in gateway.transports.items():
+        outlets[name] = transport.adapter
+        outlets[f"xmpp:{name}"] = XmppOutlet(components[name])
+        retry[name] = RetryPolicy(give_up_after=settings.transports[name].retry_days * DAY)
+        retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY)
+    return Dispatcher(store, outlets, retry, on_sent=gateway.note_sent)
+
+
+def _look(gateway: Gateway, dispatcher: Dispatcher) -> None:
+    """The command line has changed something."""
+    gateway.forget_lines()
+    dispatcher.look()
+
+
+@contextlib.asynccontextmanager
+async def _intake(store: Store, gateway: Gateway) -> AsyncIterator[None]:
+    parsers = {name: one.adapter.parser() for name, one in gateway.transports.items()}
+    intake = Intake(store, parsers, gateway.grounds, gateway.receipts_on_sent, gateway.ring)
+    gateway.ring_intake = intake.ring
+    async with intake:
+        yield
+
+
+async def _drain(dispatcher: Dispatcher) -> None:
+    await dispatcher.drain(GRACE)
+
+
+@contextlib.asynccontextmanager
+async def _connected(state: Running) -> AsyncIterator[None]:
+    """The component streams."""
+    state.streams = tuple(
+        asyncio.create_task(one.run(), name=f"xmpp {one.jid}") for one in state.components.values()
+    )
+    ready = asyncio.create_task(_tell_ready(state))
+    try:
+        yield
+    finally:
+        service.stopping()
+        ready.cancel()
+        await asyncio.gather(*(one.stop(GRACE, farewell=state.farewell) for one in state.components.values()))
+        await asyncio.gather(ready, *state.streams, return_exceptions=True)
+
+
+async def _tell_ready(state: Running) -> None:
+    """systemd hears READY when every component is connected for the first time; the watchdog from then on."""
+    for component in state.components.values():
+        await component.wait_connected()
+    log.info("connected", components=len(state.components))
+    service.ready("connected")
+    await service.keep_alive()
+
+
+@contextlib.asynccontextmanager
+async def _web(
+    settings: Settings,
+    store: Store,
+    gateway: Gateway,
+    dispatcher: Dispatcher,
+    components: Mapping[str, Component],
+) -> AsyncIterator[Listening]:
+    hooks: dict[str, Answer] = {
+        name: one.adapter.webhook
+        for name, one in gateway.transports.items()
+        if isinstance(one.adapter, TakesWebhooks)
+    }
+    probes = Probes(
+        readiness=_readiness(store, gateway, dispatcher, components),
+        measure=partial(_measure, store, components),
+    )
+    async with serving(settings.web.listen, settings.web.admin, hooks=hooks, probes=probes) as listening:
+        yield listening
+
+
+def _readiness(
+    store: Store, gateway: Gateway, dispatcher: Dispatcher, components: Mapping[str, Component]
+) -> dict[str, Callable[[], Awaitable[str]]]:
+    async def writable() -> str:
+        try:
+            await store.do(ping)
+        except StoreFailed as error:
+            return f"the database cannot be written: {error}"
+        return ""
+
+    async def connected(component: Component) -> str:
+        return "" if component.connected else "not connected to the XMPP server"
+
+    async def healthy(name: str) -> str:
+        adapter = gateway.transports[name].adapter
+        own = adapter.health() if isinstance(adapter, TellsHealth) else ""
+        return own or dispatcher.paused().get(name, "")
+
+    probes: dict[str, Callable[[], Awaitable[str]]] = {"database": writable}
+    for name, component in components.items():
+        probes[f"xmpp {name}"] = partial(connected, component)
+        probes[name] = partial(healthy, name)
+    return probes
+
+
+async def _measure(store: Store, components: Mapping[str, Component]) -> None:
+    METRICS.set_queue(await store.look(queue.depths, time.time()))
+    METRICS.intake.set(await store.look(inputs.waiting))
+    for name, component in components.items():
+        METRICS.connected.labels(name).set(component.connected)
+
+
+@contextlib.asynccontextmanager
+async def _chores(settings: Settings, store: Store) -> AsyncIterator[None]:
+    """Removes what need not be kept any longer, every hour."""
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(_UPKEEP_EVERY)
+            try:
+                await upkeep.tidy_all(store, time.time(), settings.gateway.keep_bodies_days * DAY)
+            except StoreFailed as error:
+                log.warning("tidying up failed", error=str(error)[:200])
+
+    task = asyncio.create_task(work(), name="upkeep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,14 @@
+-- Beside Prosody: add this to /etc/prosody/prosody.cfg.lua, then `systemctl reload prosody`.
+-- The secrets are those of mail.secret and sms.secret; make each by `openssl rand -hex 24`.
+
+-- Globally, above the first VirtualHost. Without nagle = false each exchange waits up to 40 ms.
+component_ports = { 5347 }
+component_interfaces = { "127.0.0.1" }
+network_settings = { nagle = false }
+
+-- At the end of the file. Being below example.org, both show up in its service discovery.
+Component "mail.example.org"
+    component_secret = "the text in /etc/passerelle/mail.secret"
+
+Component "sms.example.org"
+    component_secret = "the text in /etc/passerelle/sms.secret"
