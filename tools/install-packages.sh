@@ -21,7 +21,7 @@ installed() {
 other_mail_server() {
     # shellcheck disable=SC2016  # dpkg-query fills these in
     dpkg-query -W -f='${Package}|${Status}|${Provides}\n' |
-        awk -F'|' '$2 ~ / installed$/ && $3 ~ /mail-transport-agent/ && $1 != "postfix" { print $1; exit }'
+        awk -F'|' '$2 ~ / installed$/ && $3 ~ /mail-transport-agent/ && $1 != "postfix" && !n++ { print $1 }'
 }
 
 # Sets `wanted`.
@@ -56,7 +56,7 @@ choose_postfix() {
 # Runs this script again as root if sudo asks for no password; otherwise explains, and ends.
 become_root() {
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        exec sudo -n "$0" "$purpose"
+        exec sudo -n "$PWD/tools/install-packages.sh" "$purpose"
     fi
     cat >&2 <<TEXT
 These Debian packages are missing: ${missing[*]}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from adapters.email import subjects
 from adapters.email.addresses import needs_smtputf8
@@ -53,10 +54,10 @@ def to_email(deliveries: Sequence[Delivery], message: Message, domain: str) -> M
     answered = _references(message)
     encoding, body = _encode_body(message.body)
     head = [
-        _folded(f"From: {_phrase(first.sender_name)}", f"<{first.sender}>"),
+        _from_header(first.sender_name, first.sender),
         _folded("To:", *_with_commas(recipients)),
-        f"Date: {format_datetime(datetime.fromtimestamp(int(message.written_at), UTC))}",
-        _folded("Message-ID:", own_id),
+        f"Date: {_date(int(message.written_at))}",
+        f"Message-ID: {own_id}",
     ]
     if answered:
         # One id a line and never an encoded word, else Outlook loses the thread.
@@ -95,10 +96,23 @@ def _with_commas(addresses: Sequence[str]) -> Iterable[str]:
     return [*(f"{address}," for address in addresses[:-1]), addresses[-1]]
 
 
+@lru_cache(maxsize=1024)
+def _from_header(name: str, address: str) -> str:
+    return _folded(f"From: {_phrase(name)}", f"<{address}>")
+
+
+@lru_cache(maxsize=128)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
+
+
 def _folded(*words: str) -> str:
-    """Words joined by spaces, with a line break before a space wherever a line would grow too long."""
-    lines = [words[0]]
-    for word in words[1:]:
+    """Words joined by spaces, with a line break before a space wherever a line would grow too long.
+
+    Not before the first word of a value: programs that fold badly lose it there.
+    """
+    lines = [" ".join(words[:2]) if words[0].endswith(":") else words[0]]
+    for word in words[2 if words[0].endswith(":") else 1 :]:
         # The length of the last line, for a first word that is folded already.
         used = len(lines[-1]) - lines[-1].rfind("\n")
         if used + len(word) < _FOLD_AT:
@@ -109,6 +123,8 @@ def _folded(*words: str) -> str:
 
 
 def _subject_header(subject: str) -> str:
+    if len(subject) <= subjects.LONGEST and subject.isascii() and "=?" not in subject:
+        return f"Subject: {subject}"
     if _is_plain(subject):
         return _folded("Subject:", *subject.split(" "))
     return _folded("Subject:", *_encoded_words(subject))

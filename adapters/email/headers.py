@@ -21,6 +21,7 @@ _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _MESSAGE_ID = re.compile(r"<([!-;=?-~]{1,500})>")
 _BARE_ID = re.compile(r"[!-;=?-~]{1,500}")
 
+_HIGH = re.compile(rb"[\x80-\xff]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 _heads = BytesParser(policy=policy.compat32)
@@ -102,8 +103,14 @@ def decoded(value: str) -> str:
 
 
 def _octets(text: str) -> str:
-    """Text that the parser took from bytes: what is no ASCII in it is UTF-8, or a guess."""
-    return charset.clean(text) if text.isascii() else charset.to_text(_to_bytes(text), None)
+    """Text that the parser took from bytes: what is no ASCII in it is UTF-8, or Latin, or a guess.
+
+    A guess needs many letters: in a Latin script few are no ASCII, and the guess makes Chinese of them.
+    """
+    if text.isascii():
+        return charset.clean(text)
+    raw = _to_bytes(text)
+    return charset.to_text(raw, None if 2 * len(_HIGH.findall(raw)) > len(raw) else "iso-8859-1")
 
 
 def _word(name: str, encoding: str, content: str) -> str:

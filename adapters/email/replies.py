@@ -113,7 +113,7 @@ _CONTENT_BY_CODE = {552: _TOO_LARGE, 523: _TOO_LARGE}
 def shortened(text: str) -> str:
     """A server's words for a user: one line, no control characters, no codes in front, bounded."""
     words = " ".join(_UNREADABLE.sub(" ", text[:1000]).split())
-    words = re.sub(r"^(?:\d{3}[ -])?(?:[245]\.\d{1,3}\.\d{1,3} )?", "", words).strip()
+    words = re.sub(r"^(?:\d{3}[ -])?(?:[245]\.\d{1,3}\.\d{1,3}(?: |$))?", "", words).strip()
     return words if len(words) <= _QUOTED_REPLY else words[: _QUOTED_REPLY - 1].rstrip() + "…"
 
 

@@ -1,6 +1,7 @@
 """What [transport.NAME] may say for email, and the sentences that help when it is wrong."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
@@ -9,6 +10,8 @@ from adapters.email.addresses import canonical, canonical_domain
 from bridge.kit import Secret, Section, TransportSettings
 
 HostPort = tuple[str, int]
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
 
 def read_host_port(text: str) -> HostPort:
@@ -49,9 +52,15 @@ def _domain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if not text or any(character.isspace() or character in "/@" for character in text):
-        raise ValueError(f'"{text}" is no host: write its name or number alone; the port is another key')
-    return text.removeprefix("[").removesuffix("]")
+    host = text.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST.fullmatch(host):
+            raise ValueError(
+                f'"{text}" is no host: write its name or number alone; the port is another key'
+            ) from None
+    return host
 
 
 Domain = Annotated[str, AfterValidator(_domain)]

@@ -54,7 +54,7 @@ def show_delivery(config: Path, delivery: int) -> None:
             ("from", one.sender),
             ("to", one.recipient),
             ("part", f"{one.part} of {one.parts}" if one.parts > 1 else ""),
-            ("length", f"{one.size} characters" if one.size else ""),
+            ("length", f"{one.size} letter{'s' if one.size != 1 else ''}" if one.size else ""),
             ("recorded", _moment(one.recorded_at)),
             ("first tried", _moment(one.first_tried_at)),
             ("tries", str(one.attempts)),

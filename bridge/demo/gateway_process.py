@@ -3,13 +3,14 @@
 Started, killed and started again from outside, so that what survives is what is on disk.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bridge.demo.private import LOOPBACK, PrivateServer, answers
-from bridge.demo.prosody import PrivateProsody
 
 MAIL_DOMAIN = "chat.passerelle.test"
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
@@ -21,7 +22,7 @@ SETTINGS = """
 data_dir = "{folder}/data"
 database = "sqlite"
 public_url = "{public_url}"
-allow = ["{domain}"]
+allow = {allow}
 
 [xmpp]
 host = "127.0.0.1"
@@ -54,16 +55,29 @@ secret = "{sms_secret}"
 account_sid = "{account_sid}"
 auth_token = {{ env = "DEMO_TWILIO_TOKEN" }}
 api_url = "{api_url}"
-numbers = ["{own_number}"]
+numbers = {numbers}
 region = "US"
+{extra}
 """
+
+
+class ComponentHost(Protocol):
+    """An XMPP server that the gateway's components connect to."""
+
+    domain: str
+    component_port: int
+
+    @property
+    def components(self) -> Mapping[str, str]:
+        """Their domains and secrets."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class FarEnds:
     """Where the gateway's neighbours are."""
 
-    prosody: PrivateProsody
+    prosody: ComponentHost
     mail_jid: str
     sms_jid: str
     smarthost_port: int
@@ -71,14 +85,23 @@ class FarEnds:
 
 
 class GatewayProcess(PrivateServer):
-    """`passerelle run` with SQLite in a folder of its own. `connect` says where the others are."""
+    """`passerelle run` with SQLite in a folder of its own. `connect` says where the others are.
+
+    `allow` is everybody on the XMPP server unless told otherwise; `extra` is TOML for the file's end.
+    """
 
     name = "gateway"
     port_count = 3
     demoted = False  # the virtual environment may lie where nobody else may read
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, numbers: Sequence[str] = (OWN_NUMBER,), allow: Sequence[str] = (), extra: str = ""
+    ) -> None:
         super().__init__()
+        self.numbers = tuple(numbers)
+        self.ready_when = "/readyz"  # what must answer 200 for a start to be over
+        self._allow = tuple(allow)
+        self._extra = extra
         self.smtp_port, self.web_port, self.admin_port = self.ports
         self.public_url = f"http://{LOOPBACK}:{self.web_port}"
         self._settings = ""
@@ -105,17 +128,26 @@ class GatewayProcess(PrivateServer):
             sms_secret=ends.prosody.components[ends.sms_jid],
             account_sid=ACCOUNT_SID,
             api_url=ends.api_url,
-            own_number=OWN_NUMBER,
+            numbers=json.dumps(self.numbers),
+            allow=json.dumps(self._allow or (ends.prosody.domain,)),
+            extra=self._extra,
         )
 
     def prepare(self) -> None:
         (self.folder / "data").mkdir()
-        (self.folder / "passerelle.toml").write_text(self._settings, encoding="utf-8")
+        self.settings_file.write_text(self._settings, encoding="utf-8")
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "passerelle.toml"
 
     def command(self) -> Sequence[str]:
-        settings = str(self.folder / "passerelle.toml")
+        return self.command_line("run")
+
+    def command_line(self, *words: str) -> tuple[str, ...]:
+        """A `passerelle` command on the settings of this gateway."""
         program = Path(sys.executable).with_name("passerelle")
-        return (str(program), "run", "--config", settings)
+        return (str(program), *words, "--config", str(self.settings_file))
 
     def environment(self) -> Mapping[str, str]:
         return {
@@ -126,5 +158,5 @@ class GatewayProcess(PrivateServer):
         }
 
     def ready(self) -> bool:
-        request = f"GET /readyz HTTP/1.0\r\nHost: {LOOPBACK}\r\n\r\n"
+        request = f"GET {self.ready_when} HTTP/1.0\r\nHost: {LOOPBACK}\r\n\r\n"
         return answers(self.admin_port, request.encode(), b" 200 ")

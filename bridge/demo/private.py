@@ -133,20 +133,7 @@ class PrivateServer(ABC):
 
     def start(self) -> None:
         """Start it and wait until it greets. On the same ports and with the same data as before."""
-        owner = self._owner()
-        with self._output.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                env=self.environment(),
-                start_new_session=True,  # a Ctrl-C in the terminal is for us; we stop it in our order
-                user=owner and owner.pw_uid,
-                group=owner and owner.pw_gid,
-                extra_groups=owner and (),
-            )
+        self._process = self._spawn()
         self.last_pid = self._process.pid
         self._wait_until(self.ready)
 
@@ -220,9 +207,25 @@ class PrivateServer(ABC):
 
     # --- parts ---
 
-    @property
-    def _output(self) -> Path:
-        return self.folder / "output.log"
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        owner = self._owner()
+        command = self.command()
+        with (self.folder / "output.log").open("ab") as output:
+            try:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=self.environment(),
+                    start_new_session=True,  # a Ctrl-C in the terminal is for us; we stop it in our order
+                    user=owner and owner.pw_uid,
+                    group=owner and owner.pw_gid,
+                    extra_groups=owner and (),
+                )
+            except FileNotFoundError:
+                raise ServerError(f"there is no {command[0]} here: `make dev packages` brings it") from None
 
     def _owner(self) -> pwd.struct_passwd | None:
         """The user to run as, if that is not who we are."""

@@ -73,7 +73,7 @@ async def read_mail(world: World) -> None:
     world.transcript.far_writes(f"✉ Alice answers: {reply['Subject']}", ANSWER)
     world.transcript.wire("her mail", reply.as_string())
     body = body_of(await world.mira.message_from(ALICE_JID, within=PATIENCE))
-    check(ANSWER in body, f"Mira should read {ANSWER!r}, not {body!r}")
+    check(body == ANSWER, f"Mira should read {ANSWER!r} without the quote, not {body!r}")
     world.transcript.chat_hears("Alice", body)
 
 

@@ -78,8 +78,8 @@ async def serving(
 
 def _hooks(hooks: Mapping[str, Answer]) -> Answer:
     async def answer(request: WebRequest) -> WebResponse:
-        _, first, transport, *tail = (*request.path.split("/", 3), "", "")
-        hook = hooks.get(transport) if first == "hooks" and tail else None
+        parts = request.path.split("/", 3)  # "", "hooks", transport, the rest
+        hook = hooks.get(parts[2]) if len(parts) == 4 and parts[1] == "hooks" else None
         return await hook(request) if hook is not None else WebResponse(404, body=b"Nothing here.\n")
 
     return answer

@@ -4,6 +4,7 @@ Contacts belong to the store. What answers many is sent by `paced`, so that mess
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 from xml.etree.ElementTree import Element
@@ -146,7 +147,7 @@ class Presence:
             if local:
                 await self._gateway.add_contact(self._transport.name, user, local)
             elif await self._gateway.line_of(self._transport.name, user) is None:
-                raise errors.NOT_REGISTERED
+                raise replace(errors.NOT_REGISTERED)  # raised itself it would gather tracebacks
         except Denied as denied:
             refusal = errors.answer("presence", asked, denied, self._transport.jid)
             self._post.reply(refusal, stanza(jid, user, "unsubscribed"))

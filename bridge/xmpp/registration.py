@@ -1,7 +1,7 @@
 """In-band registration with a transport (XEP-0077): get, set, edit and remove, as plain fields or a form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from bridge.gateway import Denied, Gateway, Transport
@@ -14,6 +14,7 @@ NAMESPACE = "jabber:iq:register"
 QUERY = f"{{{NAMESPACE}}}query"
 
 _FORM = f"{{{xml.DATA_FORM}}}"
+# Raised as copies: an exception that is raised again and again gathers tracebacks.
 _MALFORMED = Denied(
     "This registration form cannot be read. Please fill it in again.", "bad-request", "modify"
 )
@@ -57,13 +58,13 @@ def read(query: Element, address: str) -> Filled | Removal | Cancelled:
 
 def _read_form(form: Element) -> dict[str, str]:
     if form.get("type") != "submit":
-        raise _MALFORMED
+        raise replace(_MALFORMED)
     fields = {
         field.get("var") or "": field.findtext(f"{_FORM}value") or ""
         for field in form.findall(f"{_FORM}field")
     }
     if fields.get("FORM_TYPE", NAMESPACE) != NAMESPACE:
-        raise _MALFORMED
+        raise replace(_MALFORMED)
     return fields
 
 
@@ -116,7 +117,7 @@ class Registration:
     async def handle(self, request: Element) -> None:
         """Answer a get or set. Raises Denied."""
         if xml.node(request.get("to", "")):
-            raise _ELSEWHERE
+            raise replace(_ELSEWHERE)
         user = xml.bare(request.get("from", ""))
         line = await self._gateway.line_of(self._transport.name, user)
         if request.get("type") == "get":

@@ -100,6 +100,7 @@ class Stream(BaseXMPP):
             rf"<(?:message|presence|iq)\b[^>]*? from=(['\"])(?:[^'\"@]+@)?{re.escape(jid)}(?:/[^'\"]*)?\1"
         )
         self._pings: dict[str, asyncio.Future[None]] = {}
+        self._stalled: asyncio.TimerHandle | None = None
         self._held = False
         self._reading_since = 0.0
         self.last_heard = 0.0  # the loop's clock
@@ -319,6 +320,7 @@ class Stream(BaseXMPP):
     def connection_lost(self, exception: BaseException | None) -> None:
         established = self._up.done() and not self._up.cancelled() and self._up.result()
         super().connection_lost(exception)
+        self._flows_again()
         self._listener.full(False)
         if not self._up.done():
             self._up.set_result(False)
@@ -329,7 +331,15 @@ class Stream(BaseXMPP):
             self._end.set_result(Ended(established, self._saw_end, self._condition))
 
     def pause_writing(self) -> None:
+        """A peer that does not read for as long as it may leave a ping unanswered is gone."""
+        self._stalled = asyncio.get_running_loop().call_later(PROOF, self.abort)
         self._listener.full(True)
 
     def resume_writing(self) -> None:
+        self._flows_again()
         self._listener.full(False)
+
+    def _flows_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None

@@ -88,7 +88,12 @@ class MemoryInbox:
 
 def context(transport: str = "here") -> Context:
     """A context as the gateway would give it, with keys that are no secret."""
-    return Context(transport, "example.org", "https://gateway.example.org", lambda purpose: purpose.encode().ljust(32)[:32])
+    return Context(
+        transport,
+        "example.org",
+        "https://gateway.example.org",
+        lambda purpose: purpose.encode().ljust(32)[:32],
+    )
 
 
 _numbers = iter(range(1, 1_000_000))
@@ -115,7 +120,9 @@ def message(body: str = "Running late", **changes: Any) -> Message:
     return replace(made, **changes)
 
 
-def delivery(recipient: str, *, sender: str, message: Message, lane: str = "here:out:1", **changes: Any) -> Delivery:
+def delivery(
+    recipient: str, *, sender: str, message: Message, lane: str = "here:out:1", **changes: Any
+) -> Delivery:
     """A delivery as the dispatcher hands it over."""
     made = Delivery(
         id=DeliveryId(next(_numbers)),
@@ -149,7 +156,11 @@ class FarEnd:
 _EACH_SUBCLASS = settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.differing_executors,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],
 )
 
 
@@ -257,7 +268,11 @@ class AdapterContract:
         assert list(again(b"hello", envelope)) == list(parser(b"hello", envelope))
 
     @_EACH_SUBCLASS
-    @given(st.one_of(st.binary(max_size=2000), st.text(max_size=500).map(lambda text: text.encode("utf-8", "replace"))))
+    @given(
+        st.one_of(
+            st.binary(max_size=2000), st.text(max_size=500).map(lambda text: text.encode("utf-8", "replace"))
+        )
+    )
     def test_the_parser_never_raises_and_says_something(self, raw: bytes) -> None:
         for found in self.build().parser()(raw, self._envelope()):
             assert isinstance(found, Incoming | Report)
@@ -346,4 +361,7 @@ class AdapterContract:
 
 def _ours(task: asyncio.Task[Any]) -> bool:
     """Whether a task runs code of ours, not the far end's."""
-    return any("/adapters/" in frame.f_code.co_filename and "/tests/" not in frame.f_code.co_filename for frame in task.get_stack())
+    return any(
+        "/adapters/" in frame.f_code.co_filename and "/tests/" not in frame.f_code.co_filename
+        for frame in task.get_stack()
+    )

@@ -3,8 +3,10 @@
 import email
 import email.policy
 import re
+from email.header import decode_header, make_header
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
+from email.utils import getaddresses
 from typing import Any
 
 import pytest
@@ -20,7 +22,9 @@ from tests.adapters.contract import delivery, message
 LINE = "mira@chat.example.org"
 
 
-def mail(body: str = "Running late", *, name: str = "Mira Berg", to: str = "alice@example.com", **changes: Any) -> Mail:
+def mail(
+    body: str = "Running late", *, name: str = "Mira Berg", to: str = "alice@example.com", **changes: Any
+) -> Mail:
     one = message(body, **changes)
     return to_email([delivery(to, sender=LINE, sender_name=name, message=one)], one, "chat.example.org")
 
@@ -96,7 +100,7 @@ def test_subjects(subject: str, references: tuple[str, ...], expected: str) -> N
         ("\n\n  Second line first\nthird", "Second line first"),
         ("> quoted start", "quoted start"),
         ("明日は雨です。傘を忘れないで。", "明日は雨です。"),
-        ("word " * 30, "word word word word word word word word word word word…"),
+        ("word " * 30, "word word word word word word word word word word word word…"),
         ("x" * 100, "x" * 59 + "…"),
         ("wait...", "wait..."),
         ("...", "..."),
@@ -109,13 +113,25 @@ def test_a_subject_made_from_a_text_is_its_first_sentence(body: str, expected: s
 
 
 @pytest.mark.parametrize(
-    "name", ["Mira Berg", "Berg, Mira", 'Mira "M" Berg\\', "Jürgen Ñandú 慧", "", "a" * 300, "=?x?=", "慧" * 90, "a\r\nX: y"]
+    "name",
+    [
+        "Mira Berg",
+        "Berg, Mira",
+        'Mira "M" Berg\\',
+        "Jürgen Ñandú 慧",
+        "",
+        "a" * 300,
+        "=?x?=",
+        "慧" * 90,
+        "a\r\nX: y",
+    ],
 )
 def test_the_user_is_named(name: str) -> None:
     made = mail(name=name)
-    (author,) = read(made)["from"].addresses
-    assert author.addr_spec == LINE
-    assert author.display_name == " ".join(name.split())[:200]
+    # By the compat32 policy: the default one puts spaces between the encoded words of a long name.
+    ((found, address),) = getaddresses([str(email.message_from_bytes(made.raw)["from"])])
+    assert address == LINE
+    assert str(make_header(decode_header(found))) == " ".join(name.split())[:200]
     assert all(len(line) <= 998 for line in made.raw.split(b"\r\n"))
 
 
@@ -158,7 +174,7 @@ def test_nothing_says_that_a_machine_wrote_it() -> None:
 
 
 texts = st.text(max_size=300)
-nasty = st.text(alphabet=st.sampled_from("\r\n\t\0 :;,<>@\"\\=?_ab.ü慧Bc\x0b\x85\u2028"), max_size=200)
+nasty = st.text(alphabet=st.sampled_from('\r\n\t\0 :;,<>@"\\=?_ab.ü慧Bc\x0b\x85\u2028'), max_size=200)
 
 
 @given(subject=texts | nasty, name=texts | nasty, body=texts | nasty, thread=st.lists(nasty, max_size=3))

@@ -63,7 +63,9 @@ class TestEmail(AdapterContract):
         async with AsyncExitStack() as stack:
             host = await stack.enter_async_context(
                 smarthost(
-                    on_rcpt=lambda address: "550 5.1.1 No such user" if address.startswith("nobody@") else None
+                    on_rcpt=lambda address: (
+                        "550 5.1.1 No such user" if address.startswith("nobody@") else None
+                    )
                 )
             )
             yield FarEnd(

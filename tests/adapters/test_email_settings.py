@@ -47,7 +47,11 @@ def test_all_that_the_design_names_is_understood() -> None:
 def test_little_is_enough() -> None:
     settings = EmailSettings.model_validate({key: TABLE[key] for key in TABLE if key != "outbound"})
     assert (settings.coalesce_seconds, settings.inbound) == (30.0, None)
-    assert (settings.outbound.host, settings.outbound.port, settings.outbound.tls) == ("127.0.0.1", 25, "none")
+    assert (settings.outbound.host, settings.outbound.port, settings.outbound.tls) == (
+        "127.0.0.1",
+        25,
+        "none",
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,10 @@ def test_little_is_enough() -> None:
             {"outbound": {"host": "smtp.example.org", "username": "me", "password": "x"}},
             'set tls = "starttls"',
         ),
-        ({"mailbox": {"host": "imap.example.org", "username": "me", "password": "x"}}, "not fetch mail by IMAP yet"),
+        (
+            {"mailbox": {"host": "imap.example.org", "username": "me", "password": "x"}},
+            "not fetch mail by IMAP yet",
+        ),
         ({"accounts": {"allowed": True}}, "own mailboxes yet"),
         ({"mailbox": {"host": "imap.example.org", "user": "me"}}, "Extra inputs"),
     ],
@@ -86,9 +93,7 @@ def test_a_fault_says_what_to_do(changes: dict[str, Any], words: str) -> None:
     assert words in fault(**changes)
 
 
-@pytest.mark.parametrize(
-    "listen", ["127.0.0.1:2525", "[::1]:2525", "localhost:2525", "127.3.2.1:0"]
-)
+@pytest.mark.parametrize("listen", ["127.0.0.1:2525", "[::1]:2525", "localhost:2525", "127.3.2.1:0"])
 def test_a_listener_on_loopback_needs_no_relays(listen: str) -> None:
     EmailSettings.model_validate({**TABLE, "inbound": {"listen": listen}})
 

@@ -105,6 +105,20 @@ async def test_a_ping_without_an_answer_ends_the_stream_and_nothing_counts_as_se
         assert await XmppOutlet(line).send([delivery(1, MIRA)]) == {1: Sent()}
 
 
+async def test_a_server_that_stops_reading_is_left(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.xmpp.outlet.MOST_AT_ONCE", 1 << 30)
+    gateway = RecordingGateway()
+    async with running(gateway, Server(server.port)) as line:
+        assert await line.wait_connected(5)
+        server.stop_reading()
+        batch = [delivery(number, MIRA, "x" * 190_000) for number in range(100)]
+        fates = await XmppOutlet(line).send(batch)
+        assert all(isinstance(fate, TryLater) for fate in fates.values())
+        await server.until("handshake", connection=2)
+
+
 async def test_a_slow_store_that_pauses_our_reading_is_not_taken_for_a_dead_server(
     server: ScriptedServer,
 ) -> None:

@@ -164,7 +164,11 @@ async def test_a_message_is_recorded_and_its_refusal_told(mira: ChatUser, gatewa
     assert error_text(error) == "There is nobody of that name."
     assert error["from"].bare == ALICE
     first, second = gateway.written
-    assert (first.body, first.stanza_id, first.local) == ("Hello <Alice> & all", "m1", ALICE.partition("@")[0])
+    assert (first.body, first.stanza_id, first.local) == (
+        "Hello <Alice> & all",
+        "m1",
+        ALICE.partition("@")[0],
+    )
     assert (first.from_bare, first.from_full) == (mira.bare, mira.jid)
     assert first.wants_receipt
     assert second.stanza_id == "m2"

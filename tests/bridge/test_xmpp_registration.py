@@ -69,7 +69,8 @@ def test_who_is_registered_sees_it_with_the_present_values() -> None:
     assert answer.findtext("{jabber:iq:register}name") == "Mira <B>"
     assert answer.findtext("{jabber:iq:register}email") == "mira@chat.example.org"
     fields = {
-        field.get("var"): field.findtext("{jabber:x:data}value") for field in answer.iter("{jabber:x:data}field")
+        field.get("var"): field.findtext("{jabber:x:data}value")
+        for field in answer.iter("{jabber:x:data}field")
     }
     assert fields == {
         "FORM_TYPE": "jabber:iq:register",

@@ -122,7 +122,11 @@ def test_an_error_with_the_body_of_ours_is_an_error_and_nothing_else() -> None:
         ("", "undefined-condition", "cancel"),
         ("<error/>", "undefined-condition", "cancel"),
         ("<error type='auth'/>", "undefined-condition", "auth"),
-        (f"<error><remote-server-timeout xmlns='{xml.CONDITIONS}'/></error>", "remote-server-timeout", "wait"),
+        (
+            f"<error><remote-server-timeout xmlns='{xml.CONDITIONS}'/></error>",
+            "remote-server-timeout",
+            "wait",
+        ),
         ("<error type='wait'><busy xmlns='urn:example'/></error>", "undefined-condition", "wait"),
     ],
 )
@@ -207,7 +211,7 @@ def test_a_notice_is_chat_that_replies_to_what_it_is_about() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_delivery_without_its_payload_is_a_fault_of_its_own(kind: Kind) -> None:
     wrong: Note | str = "text" if kind is not Kind.MESSAGE else Note("m1")
-    with pytest.raises(ValueError, match="delivery|says nothing"):
+    with pytest.raises(ValueError, match=r"delivery|says nothing"):
         stanzas.write(delivery(5, MIRA, wrong, kind=kind), "mail.localhost", NOW)
 
 

@@ -47,6 +47,12 @@ class ScriptedServer:
         assert self._writer is not None
         self._writer.write(text.encode())
 
+    def stop_reading(self) -> None:
+        assert self._writer is not None
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
     def hang_up(self) -> None:
         """Break the connection without a word."""
         if self._writer is not None:

@@ -149,7 +149,9 @@ def component(gateway: RecordingGateway, server: Server, **options: Any) -> Comp
     return Component(transport(), cast(Gateway, gateway), server, **options)
 
 
-def running(gateway: RecordingGateway, server: Server, **options: Any) -> AbstractAsyncContextManager[Component]:
+def running(
+    gateway: RecordingGateway, server: Server, **options: Any
+) -> AbstractAsyncContextManager[Component]:
     return component(gateway, server, **options).running()
 
 

@@ -53,6 +53,7 @@ class Smarthost:
     on_rcpt: Script = field(default=lambda address: None)
     on_data: Script = field(default=lambda text: None)
     after_data: Script = field(default=lambda text: None)  # the mail is kept, then this happens
+    latency: Callable[[], float] = field(default=lambda: 0.0)  # seconds before a mail's content is judged
     greeting: str = ""  # instead of 220
     login: tuple[str, str] | None = None
     mails: list[Received] = field(default_factory=list)
@@ -77,14 +78,18 @@ class Smarthost:
 
     # --- aiosmtpd's hooks ---
 
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         answer = await self._scripted(server, self.on_mail(address))
         if answer is None:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
         return answer or "250 2.1.0 OK"
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         answer = await self._scripted(server, self.on_rcpt(address))
         if answer is None:
             envelope.rcpt_tos.append(address)
@@ -92,6 +97,7 @@ class Smarthost:
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         text = envelope.original_content.decode("utf-8", "replace")
+        await asyncio.sleep(self.latency())
         answer = await self._scripted(server, self.on_data(text))
         if answer is not None:
             return answer
@@ -178,7 +184,7 @@ async def smarthost(
             hostname="smarthost.test",
             tls_context=starttls,
             require_starttls=starttls is not None,
-            auth_require_tls=False,
+            auth_require_tls=starttls is not None,  # what it knows of TLS is STARTTLS
             auth_required=login is not None and starttls is not None,
             authenticator=authenticate,
             loop=asyncio.get_running_loop(),

@@ -65,6 +65,7 @@ class Ejabberd(PrivateServer):
     ) -> None:
         super().__init__()
         self.domain = domain
+        self.components = dict(components)
         self.host = LOOPBACK
         self.c2s_port, self.component_port = self.ports
         self._configuration = EJABBERD.format(

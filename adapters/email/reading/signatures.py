@@ -13,7 +13,7 @@ _LONGEST_LOOSE = 12  # lines below "--" without its space
 _LONGEST_FOOTER = 14
 
 _SENT_FROM = (
-    "sent from,sent via,sent with,sent using,sent by,sent on,sent through,(sent from,<<sent,from my iphone,from my ipad,"
+    "sent from,sent via,sent with,sent using,sent by,sent on,sent through,from my iphone,from my ipad,"
     "from my mobile,someone from mobile,get outlook for,download outlook for,get the outlook app,"
     "get bluemail,get typeapp,composed with,composed on,written on my,typed on my,"
     "von meinem,von meiner,gesendet von,gesendet mit,gesendet via,gesendet aus,gesendet über,gesendet vom,"
@@ -119,7 +119,7 @@ def is_advert(text: str) -> bool:
     """Whether the line is "Sent from my phone" or its like, in any of the languages."""
     if len(text) > 400:
         return False
-    lowered = text.lower().lstrip("*_[(<- ")
+    lowered = text.translate(_MARKUP).lower().lstrip(" -")
     by_start = lowered.startswith(_PREFIXES)
     if not by_start and not text.lower().rstrip("*_])> ").endswith(_ENDINGS):
         return False
@@ -128,7 +128,7 @@ def is_advert(text: str) -> bool:
     if len(words) > 10 or len(bare) > 90:
         return False
     named = _APPS.search(bare) is not None
-    if by_start and lowered.startswith(("sent from", "<<sent", "(sent from")):
+    if by_start and lowered.startswith("sent from"):
         return "," not in bare and (named or len(words) <= 6)
     return named
 
