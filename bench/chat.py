@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import itertools
 import re
 from collections.abc import Callable, Sequence
+from typing import cast
 
 _FOUND = re.compile(rb"<received [^>]*id='([^']+)'|<received [^>]*id=\"([^\"]+)\"|<body>([^<]*)</body>")
 
@@ -42,8 +44,7 @@ class ChatLoad(asyncio.Protocol):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self._next_step()
 
     def _next_step(self) -> None:
@@ -103,7 +104,7 @@ class Exchange:
         left = iter(range(first, first + count))
 
         def feed(session: ChatLoad, most: int) -> None:
-            texts = [stanza(n) for n, _ in zip(left, range(most), strict=False)]
+            texts = [stanza(n) for n in itertools.islice(left, most)]
             if texts:
                 session.write("".join(texts))
 

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
 from bridge.gather import Gather
+from bridge.lanes import Lanes
 from bridge.model import Delivery, DeliveryId, Kind, State
 from bridge.policy import RetryPolicy, Verdict, after_attempt
 from bridge.ports import Fate, MaybeSent, Outlet, ReceiptOn, Reconciles, Refused, Scope, Sent, TryLater
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 
 _LOOK_ANYWAY = 30.0  # seconds: a bell may have been missed
 _LANES_AT_ONCE = 200  # lanes in one claim
+_MOST_UNSETTLED = 200  # sends that have ended and wait to be written down
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
@@ -109,7 +112,7 @@ class Dispatcher:
 
 
 class _Runner:
-    """The lanes of one outlet: which are due, which are busy, which sleep until when."""
+    """Serves one outlet."""
 
     def __init__(
         self,
@@ -127,17 +130,14 @@ class _Runner:
         self._store = store
         self._settling = settling
         self._clock = clock
-        self._due: dict[str, None] = {}  # lanes to look at, in the order in which they rang
-        self._asleep: dict[str, float] = {}  # lane → when to look again
-        self._busy: set[str] = set()
-        self._rang_while_busy: set[str] = set()
-        self._claimed: list[list[Claimed]] = []  # batches that wait for a free slot
-        self._sending: set[asyncio.Task[None]] = set()
+        self._lanes = Lanes()
+        self._claimed: deque[list[Claimed]] = deque()  # batches that wait for a free slot
+        self._sending = 0  # calls of the outlet
+        self._tasks: set[asyncio.Task[None]] = set()  # those, and the settling that follows
         self._bell = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
-        self._next_wake = float("inf")
         self._looking = True
         self._looked_at = 0.0
         self._paused_until = 0.0
@@ -147,11 +147,7 @@ class _Runner:
     # --- what others tell it ---
 
     def ring(self, lane: str) -> None:
-        if lane in self._busy:
-            self._rang_while_busy.add(lane)
-            return
-        self._due[lane] = None
-        self._asleep.pop(lane, None)
+        self._lanes.ring(lane)
         self._bell.set()
 
     def look(self) -> None:
@@ -159,8 +155,11 @@ class _Runner:
         self._bell.set()
 
     def stop(self) -> None:
+        """Claim nothing more. What was claimed and not begun stays due; but what had to be recorded as
+        claimed is begun nevertheless: otherwise the next start would have to doubt it."""
         self._stopping = True
-        self._claimed_back()
+        if self._can.repeatable:
+            self._claimed.clear()
         self._bell.set()
 
     async def idle(self) -> None:
@@ -168,18 +167,10 @@ class _Runner:
 
     async def cut(self) -> None:
         """End what is still on its way."""
-        tasks = list(self._sending)
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _claimed_back(self) -> None:
-        """Give back what was claimed and not begun. What had to be recorded as claimed is begun
-        nevertheless: otherwise the next start would have to doubt it."""
-        if self._can.repeatable:
-            for batch in self._claimed:
-                self._busy.difference_update(one.delivery.lane for one in batch)
-            self._claimed.clear()
 
     # --- its loop ---
 
@@ -193,11 +184,9 @@ class _Runner:
 
     async def _turn(self) -> None:
         self._bell.clear()
-        if (self._looking or self._clock() - self._looked_at > _LOOK_ANYWAY) and not self._stopping:
-            self._looking = False
-            self._looked_at = self._clock()
+        if not self._stopping and (self._looking or self._clock() - self._looked_at > _LOOK_ANYWAY):
             await self._look_at_all()
-        self._wake_sleepers()
+        self._lanes.wake(self._clock())
         self._start_sending()
         if self._may_claim():
             await self._claim()
@@ -207,63 +196,49 @@ class _Runner:
                 await self._bell.wait()
 
     async def _look_at_all(self) -> None:
+        self._looking = False
+        self._looked_at = self._clock()
         for lane, due_at in (await self._store.look(claiming.open_lanes, self._name)).items():
-            if lane in self._busy:
-                self._rang_while_busy.add(lane)
-            elif lane not in self._due:
-                self._sleep(lane, due_at)
-
-    def _sleep(self, lane: str, until: float) -> None:
-        self._asleep[lane] = min(until, self._asleep.get(lane, until))
-        self._next_wake = min(self._next_wake, until)
-
-    def _wake_sleepers(self) -> None:
-        now = self._clock()
-        if now < self._next_wake:
-            return
-        for lane in [lane for lane, at in self._asleep.items() if at <= now]:
-            del self._asleep[lane]
-            self._due[lane] = None
-        self._next_wake = min(self._asleep.values(), default=float("inf"))
+            self._lanes.found(lane, due_at)
 
     def _may_claim(self) -> bool:
-        if self._stopping or not self._due or self._clock() < self._paused_until:
+        if self._stopping or not self._lanes.any_due or self._clock() < self._paused_until:
             return False
-        if self._pause and self._sending:
+        if len(self._tasks) - self._sending > _MOST_UNSETTLED:
+            return False
+        if self._pause and self._tasks:
             return False  # a single probe is on its way
         if self._can.across_lanes:
-            return len(self._sending) < self._can.concurrency
+            return self._sending < self._can.concurrency
         # Claim ahead, so that one statement serves many lanes.
         return len(self._claimed) < max(self._can.concurrency // 2, 1)
 
     def _until_something_is_due(self) -> float:
         now = self._clock()
-        waits = [_LOOK_ANYWAY, self._next_wake - now]
-        if self._due and self._paused_until > now:
-            waits.append(self._paused_until - now)
-        return max(min(waits), 0.001)
+        until = min(now + _LOOK_ANYWAY, self._lanes.next_wake)
+        if self._lanes.any_due and self._paused_until > now:
+            until = min(until, self._paused_until)
+        return max(until - now, 0.001)
 
     async def _claim(self) -> None:
-        at_once = 1 if self._pause else self._lanes_at_once()
-        lanes = [lane for lane, _ in zip(self._due, range(at_once), strict=False)]
-        for lane in lanes:
-            del self._due[lane]
-        self._busy.update(lanes)
+        lanes = self._lanes.take(1 if self._pause else self._lanes_at_once())
         per_lane = 1 if self._pause else self._can.batch
         function = claiming.claim if self._can.repeatable else claiming.claim_for_good
         access = self._store.look if self._can.repeatable else self._store.do
         try:
             found = await access(function, self._name, lanes, self._clock(), per_lane)
         except BaseException:
-            self._free(lanes, look_again=True)
+            self._lanes.free(lanes, again=True)
             raise
-        self._rang_while_busy.update(found.more)
         for lane, at in found.wake_at.items():
-            self._sleep(lane, at)
-        self._free([lane for lane in lanes if lane not in found.by_lane], look_again=False)
+            self._lanes.sleep(lane, at)
+        for lane in found.more:
+            self._lanes.ring(lane)
+        self._lanes.free([lane for lane in lanes if lane not in found.by_lane], again=False)
         if self._can.across_lanes:
-            everything = [one for batch in found.by_lane.values() for one in batch]
-            self._claimed += [everything] if everything else []
+            together = [one for batch in found.by_lane.values() for one in batch]
+            most = self._can.batch
+            self._claimed += [together[n : n + most] for n in range(0, len(together), most)]
         else:
             self._claimed += found.by_lane.values()
         self._start_sending()
@@ -273,58 +248,54 @@ class _Runner:
             return _LANES_AT_ONCE
         if not self._can.repeatable:
             # A claim is a promise to try soon: no more of them than there are free slots.
-            return max(self._can.concurrency - len(self._sending) - len(self._claimed), 1)
+            return max(self._can.concurrency - self._sending - len(self._claimed), 1)
         return self._can.concurrency * 5
-
-    def _free(self, lanes: Iterable[str], *, look_again: bool) -> None:
-        for lane in lanes:
-            self._busy.discard(lane)
-            if look_again or lane in self._rang_while_busy:
-                self._rang_while_busy.discard(lane)
-                self._asleep.pop(lane, None)
-                self._due[lane] = None
-                self._bell.set()
 
     # --- sending ---
 
     def _start_sending(self) -> None:
-        while self._claimed and len(self._sending) < self._can.concurrency:
+        while self._claimed and self._sending < self._can.concurrency:
+            batch = self._claimed.popleft()
             if self._clock() < self._paused_until and self._can.repeatable:
-                self._give_back(self._claimed.pop(0))
+                self._lanes.free({one.delivery.lane for one in batch}, again=True)
                 continue
-            task = asyncio.create_task(self._send(self._claimed.pop(0)))
-            self._sending.add(task)
+            self._sending += 1
             self._idle.clear()
-            task.add_done_callback(self._sent)
+            task = asyncio.create_task(self._send(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
 
-    def _give_back(self, batch: list[Claimed]) -> None:
-        self._free({one.delivery.lane for one in batch}, look_again=True)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
-        if not self._sending and not self._claimed:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks and not self._claimed:
             self._idle.set()
         self._bell.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a send task broke", outlet=self._name, error=repr(error)[:200])
+            log.error("a send task broke", outlet=self._name, exc_info=error)
 
     async def _send(self, batch: list[Claimed]) -> None:
+        """Try a batch and write down what became of it. Its lanes are busy until then; its slot is free
+        as soon as the outlet has answered."""
         lanes = {one.delivery.lane for one in batch}
-        again = set(lanes)
+        again = lanes
         try:
-            fates = await self._fates([one.delivery for one in batch])
+            try:
+                fates = await self._fates([one.delivery for one in batch])
+            finally:
+                self._sending -= 1
+                self._bell.set()
             now = self._clock()
+            self._note_pause(fates.values())
             settlements = [
                 Settlement(one, self._verdict(one, fates[one.delivery.id], now), self._receipt_on_sent)
                 for one in batch
                 if one.delivery.id in fates
             ]
-            self._note_pause(list(fates.values()))
-            await asyncio.gather(*(self._settling.put(one) for one in settlements))
+            await self._settling.put_all(settlements)
             again = self._lanes_to_look_at(batch, settlements, now)
         finally:
-            self._free(lanes - again, look_again=False)
-            self._free(again, look_again=True)
+            self._lanes.free(lanes - again, again=False)
+            self._lanes.free(again, again=True)
 
     @property
     def _receipt_on_sent(self) -> bool:
@@ -335,7 +306,9 @@ class _Runner:
         verdict = after_attempt(
             one.delivery, one.first_tried_at, fate, now, self._retry, repeatable=self._can.repeatable
         )
-        log.info(
+        # One line for each fate of a message; what the gateway itself says about one is detail.
+        tell = log.info if one.delivery.kind is Kind.MESSAGE else log.debug
+        tell(
             "delivery",
             id=one.delivery.id,
             outlet=self._name,
@@ -359,7 +332,7 @@ class _Runner:
                 if at <= now:
                     again.add(lane)
                 else:
-                    self._sleep(lane, at)
+                    self._lanes.sleep(lane, at)
         return again
 
     async def _fates(self, deliveries: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
@@ -394,7 +367,7 @@ class _Runner:
         reason = "The gateway could not handle this message; its administrator has been told."
         return TryLater(reason) if self._can.repeatable else MaybeSent(reason)
 
-    def _note_pause(self, fates: Sequence[Fate]) -> None:
+    def _note_pause(self, fates: Collection[Fate]) -> None:
         stop = next((f for f in fates if isinstance(f, TryLater) and f.scope is Scope.OUTLET), None)
         if stop is None:
             if any(isinstance(fate, Sent | Refused) for fate in fates):

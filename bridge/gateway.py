@@ -3,13 +3,11 @@
 Decides who may do what, and records. Sends nothing: whatever follows is a recorded delivery.
 """
 
-import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -337,10 +335,10 @@ class Gateway:
         await self._keeping.put((raw, envelope))
 
     async def accept(self, incoming: Sequence[Incoming]) -> None:
-        await _all(self._accepting.put, incoming)
+        await self._accepting.put_all(incoming)
 
     async def report(self, told: Sequence[Report]) -> None:
-        await _all(self._reporting.put, told)
+        await self._reporting.put_all(told)
 
     async def knows(self, transport: str, recipient: str) -> bool:
         now = self._clock()
@@ -371,13 +369,6 @@ class Gateway:
             await self._store.do(reports.report, gathered, self.receipts_on_sent, self._clock())
         )
         return [None] * len(gathered)
-
-
-Item = TypeVar("Item")
-
-
-async def _all(put: Callable[[Item], Awaitable[None]], items: Sequence[Item]) -> None:
-    await asyncio.gather(*(put(item) for item in items))
 
 
 def _record(

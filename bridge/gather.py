@@ -1,7 +1,9 @@
 """Joins what many callers want at the same time into one call: few transactions for many rows."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -9,23 +11,29 @@ Answer = TypeVar("Answer")
 
 
 class Gather(Generic[Item, Answer]):
-    """Callers wait for `put`; at most one `run` is in flight and takes all that has gathered, in order.
+    """Callers wait for `put`; at most one `run` is in flight and takes what has gathered, in order.
 
     `run` answers one value for each item. If it raises, every caller of that round gets the exception.
+    A caller that is cancelled does not take back what it put.
     """
 
     def __init__(self, run: Callable[[list[Item]], Awaitable[Sequence[Answer]]], most: int = 500) -> None:
         self._run = run
-        self._most = most
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._most = most  # items in one round, unless one caller brings more
+        self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, item: Item) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        return (await self.put_all([item]))[0]
+
+    async def put_all(self, items: Sequence[Item]) -> Sequence[Answer]:
+        """All of these in one round."""
+        if not items:
+            return []
+        future: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((items, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        # Shielded by being a plain future: a caller that is cancelled does not take its item back.
         return await future
 
     async def settled(self) -> None:
@@ -36,15 +44,21 @@ class Gather(Generic[Item, Answer]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                taken = self._waiting[: self._most]
-                del self._waiting[: self._most]
-                await self._round(taken)
+                await self._round(self._next())
         finally:
             self._task = None
 
-    async def _round(self, taken: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    def _next(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]]:
+        taken = [self._waiting.popleft()]
+        size = len(taken[0][0])
+        while self._waiting and size + len(self._waiting[0][0]) <= self._most:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1][0])
+        return taken
+
+    async def _round(self, taken: list[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]]) -> None:
         try:
-            answers = await self._run([item for item, _ in taken])
+            answers = iter(await self._run([item for items, _ in taken for item in items]))
         except BaseException as error:
             for _, future in taken:
                 if not future.done():
@@ -52,6 +66,7 @@ class Gather(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), answer in zip(taken, answers, strict=True):
+        for items, future in taken:
+            own = list(islice(answers, len(items)))
             if not future.done():
-                future.set_result(answer)
+                future.set_result(own)

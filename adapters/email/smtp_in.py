@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import logging
 import re
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -166,7 +167,10 @@ class Handler:
         return "250 2.0.0 OK, recorded"
 
     async def handle_exception(self, error: Exception) -> str:
-        log.error("mail not taken", error=type(error).__name__, exc_info=error)
+        # No traceback: a database's error may quote the mail.
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        log.error("mail not taken", error=type(error).__name__, where=where)
         return _OUR_FAULT
 
 

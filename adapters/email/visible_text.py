@@ -16,7 +16,7 @@ __all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message"]
 
 TEXT_LIMIT = 256 * 1024  # bytes of one plain text that are read
 HTML_LIMIT = 1024 * 1024  # bytes of one HTML text
-LINE_LIMIT = 10_000
+LINE_LIMIT = 4000
 _MOST_FORWARDED = 5
 _FORWARD_DEPTH = 3
 TOO_LONG = "[The rest of this mail is too long to show here.]"

@@ -16,9 +16,9 @@ from adapters.sms import forms, numbers, refusals, segments, webhook
 from adapters.sms.bindings import PATIENCE, Bindings, match, reaches_back
 from adapters.sms.parse import parse
 from adapters.sms.settings import SmsSettings
-from adapters.sms.twilio import NotListed, Text, Twilio, connected
+from adapters.sms.twilio import Listed, NotListed, Text, Twilio, connected
 from bridge.kit import TransportSettings
-from bridge.model import Address, Delivery, DeliveryId, Outcome
+from bridge.model import Address, Delivery, DeliveryId, Outcome, Report
 from bridge.ports import (
     Capabilities,
     Context,
@@ -183,18 +183,25 @@ class SmsAdapter:
             return _IN_DOUBT
         taken = self._bindings.taken((one.sid for one in listed), but=delivery.id)
         if found := match(listed, text.body, delivery.recorded_at, taken):
-            return self._found(delivery.id, found.sid, found.status, found.error_code)
+            return await self._found(delivery.id, found)
         # A fresh list may not show it yet, and a full one may not reach back far enough.
         if waited < PATIENCE or not reaches_back(listed, delivery.recorded_at, _LISTED):
             return _IN_DOUBT
         self._bindings.settle(delivery.id)
         return TryLater("The provider did not take the text; it goes again.", after=0.0)
 
-    def _found(self, delivery: DeliveryId, sid: str, status: str, code: int) -> Fate:
-        self._bindings.bind(delivery, sid)
-        if status in ("failed", "undelivered", "canceled"):
-            return Refused(refusals.of_failure(code), code=str(code) if code else status)
-        return Sent(sid)
+    async def _found(self, delivery: DeliveryId, text: Listed) -> Fate:
+        self._bindings.bind(delivery, text.sid)
+        if text.status in ("failed", "undelivered", "canceled"):
+            code = str(text.error_code) if text.error_code else text.status
+            return Refused(refusals.of_failure(text.error_code), code=code)
+        if text.status in ("delivered", "read") and self._inbox is not None:
+            # Its call-back came while nobody listened, and does not come again: the receipt goes now.
+            arrived = Report(
+                self._context.transport, Outcome.DELIVERED, remote_id=text.sid, delivery_id=delivery
+            )
+            await self._inbox.report([arrived])
+        return Sent(text.sid)
 
     # --- in ---
 

@@ -112,9 +112,9 @@ class TwilioStandIn:
         self.api_url = ""
         self._token = auth_token
         self._check = check
-        self._latency = latency
+        self.latency = latency
         self._pause = pause
-        self._tries = tries
+        self.tries = tries
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lasting: dict[str, Fault] = {}
         self._phones: dict[str, Phone] = {}
@@ -154,7 +154,7 @@ class TwilioStandIn:
     async def post(self, url: str, form: Sequence[tuple[str, str]]) -> Post:
         """Post a signed form to the gateway, again while nobody answers it with a 2xx."""
         done = Post(url, tuple(form), 0, "")
-        for attempt in range(self._tries):
+        for attempt in range(self.tries):
             await asyncio.sleep(min(0.1 * attempt, 1.0))
             done = await self._post_once(url, tuple(form))
             self.posts.append(done)
@@ -223,8 +223,8 @@ class TwilioStandIn:
 
     async def _create(self, request: web.Request) -> web.Response:
         form = dict(parse_qsl((await request.read()).decode("utf-8"), keep_blank_values=True))
-        if self._latency:
-            await asyncio.sleep(self._latency())
+        if self.latency:
+            await asyncio.sleep(self.latency())
         number = form.get("To", "")
         queued = self._faults.get(number)
         fault = queued.popleft() if queued else self._lasting.get(number, self.usual)

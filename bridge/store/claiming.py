@@ -52,7 +52,7 @@ def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
         .where(deliveries.c.outlet == outlet, _OPEN)
         .group_by(deliveries.c.lane)
     )
-    return dict(rows.tuples().all())
+    return {lane: float(due_at) for lane, due_at in rows.all()}
 
 
 def _claim_query() -> Any:

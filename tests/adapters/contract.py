@@ -81,8 +81,8 @@ class MemoryInbox:
         async with self.changed:
             self.changed.notify_all()
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
-        async with asyncio.timeout(timeout), self.changed:
+    async def until(self, holds: Callable[[], bool], within: float = 10.0) -> None:
+        async with asyncio.timeout(within), self.changed:
             await self.changed.wait_for(holds)
 
 
@@ -178,7 +178,7 @@ class AdapterContract:
     @pytest.fixture
     async def far_end(self) -> AsyncIterator[FarEnd]:
         raise NotImplementedError("the subclass starts its far end")
-        yield
+        yield  # noqa: PT022 - what makes it a generator, as the subclass's is
 
     # --- building ---
 

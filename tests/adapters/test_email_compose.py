@@ -180,7 +180,7 @@ nasty = st.text(alphabet=st.sampled_from('\r\n\t\0 :;,<>@"\\=?_ab.ü慧Bc\x0b\x8
 @given(subject=texts | nasty, name=texts | nasty, body=texts | nasty, thread=st.lists(nasty, max_size=3))
 def test_no_text_can_write_a_header(subject: str, name: str, body: str, thread: list[str]) -> None:
     made = mail(body, name=name, subject=subject, references=tuple(thread), in_reply_to="".join(thread[:1]))
-    head, _, rest = made.raw.partition(b"\r\n\r\n")
+    head = made.raw.partition(b"\r\n\r\n")[0]
     names = [line.split(b":")[0].decode() for line in head.split(b"\r\n") if line[:1] not in (b" ", b"\t")]
     optional = [one for one in names if one in ("In-Reply-To", "References")]
     assert [one for one in names if one not in optional] == [

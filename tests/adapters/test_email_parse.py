@@ -56,7 +56,8 @@ def test_each_envelope_recipient_gets_it() -> None:
 
 def test_an_answer_names_what_it_answers_last() -> None:
     found = read(
-        "From: a@b.example\nMessage-ID: <m3@x>\nReferences: <m1@x>\n <m2@x> <m1@x>\nIn-Reply-To: <m1@x> (Mira)\n\nok"
+        "From: a@b.example\nMessage-ID: <m3@x>\n"
+        "References: <m1@x>\n <m2@x> <m1@x>\nIn-Reply-To: <m1@x> (Mira)\n\nok"
     )
     assert found.references == ("<m2@x>", "<m1@x>")
 

@@ -208,10 +208,12 @@ async def test_a_line_that_breaks_after_the_mail_counts_as_an_attempt_and_repeat
 ) -> None:
     one = to()
     answers = iter([what])
-    async with smarthost(after_data=lambda text: next(answers, None)) as host:
-        async with adapter_for(host, hasty=True) as made:
-            first = await fate_of(made, one)
-            second = await fate_of(made, one)
+    async with (
+        smarthost(after_data=lambda text: next(answers, None)) as host,
+        adapter_for(host, hasty=True) as made,
+    ):
+        first = await fate_of(made, one)
+        second = await fate_of(made, one)
     assert isinstance(first, TryLater)
     assert first.scope is Scope.DELIVERY
     assert isinstance(second, Sent)
@@ -415,20 +417,24 @@ async def test_login_over_tls(certificate: tuple[Path, Path], tls: str) -> None:
     outbound = {"tls": tls, "username": "gateway", "password": "pass phrase"}
     trusting = ssl.create_default_context(cafile=str(certificate[0]))
     options = {"starttls" if tls == "starttls" else "implicit_tls": server_context(certificate)}
-    async with smarthost(login=("gateway", "pass phrase"), **options) as host:
-        async with adapter_for(host, outbound=outbound, tls_context=trusting) as made:
-            assert isinstance(await fate_of(made, to()), Sent), made.health()
-            assert isinstance(await fate_of(made, to()), Sent)
+    async with (
+        smarthost(login=("gateway", "pass phrase"), **options) as host,
+        adapter_for(host, outbound=outbound, tls_context=trusting) as made,
+    ):
+        assert isinstance(await fate_of(made, to()), Sent), made.health()
+        assert isinstance(await fate_of(made, to()), Sent)
     assert host.connections == 1
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_believed(certificate: tuple[Path, Path]) -> None:
-    async with smarthost(starttls=server_context(certificate)) as host:
-        async with adapter_for(host, outbound={"tls": "starttls"}) as made:
-            found = await fate_of(made, to())
-            assert isinstance(found, TryLater)
-            assert found.scope is Scope.OUTLET
-            assert made.health().startswith("no TLS with")
+    async with (
+        smarthost(starttls=server_context(certificate)) as host,
+        adapter_for(host, outbound={"tls": "starttls"}) as made,
+    ):
+        found = await fate_of(made, to())
+        assert isinstance(found, TryLater)
+        assert found.scope is Scope.OUTLET
+        assert made.health().startswith("no TLS with")
     assert not host.mails
 
 

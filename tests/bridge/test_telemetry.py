@@ -151,7 +151,7 @@ def test_libraries_are_heard_from_warnings_on_and_quote_no_stanza(logs: Callable
     logging.getLogger("slixmpp.xmlstream").error(
         "Error handling: %s", "<message to='alice@example.org'><body>Dear Alice</body></message>"
     )
-    logging.getLogger("mail.log").warning("peer %s misbehaves", "alice@example.org")
+    logging.getLogger("asyncio").warning("peer %s misbehaves", "alice@example.org")
 
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2

@@ -63,13 +63,13 @@ class Smarthost:
     commands: list[str] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def arrived(self, count: int, timeout: float = 10.0) -> list[Received]:
+    async def arrived(self, count: int, within: float = 10.0) -> list[Received]:
         """Wait until so many mails are there."""
-        await self.until(lambda: len(self.mails) >= count, timeout)
+        await self.until(lambda: len(self.mails) >= count, within)
         return self.mails
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 10.0) -> None:
-        async with asyncio.timeout(timeout), self.changed:
+    async def until(self, holds: Callable[[], bool], within: float = 10.0) -> None:
+        async with asyncio.timeout(within), self.changed:
             await self.changed.wait_for(holds)
 
     async def notify(self) -> None:
@@ -78,7 +78,7 @@ class Smarthost:
 
     # --- aiosmtpd's hooks ---
 
-    async def handle_MAIL(
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         answer = await self._scripted(server, self.on_mail(address))
@@ -87,7 +87,7 @@ class Smarthost:
             envelope.mail_options.extend(options)
         return answer or "250 2.1.0 OK"
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
         answer = await self._scripted(server, self.on_rcpt(address))
@@ -95,7 +95,7 @@ class Smarthost:
             envelope.rcpt_tos.append(address)
         return answer or "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         text = envelope.original_content.decode("utf-8", "replace")
         await asyncio.sleep(self.latency())
         answer = await self._scripted(server, self.on_data(text))
@@ -146,11 +146,11 @@ class _Server(SMTP):
             status = self._smarthost.greeting
         await super().push(status)
 
-    async def smtp_EHLO(self, hostname: str) -> None:
+    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 - aiosmtpd's name
         self._smarthost.commands.append(f"EHLO {hostname}")
         await super().smtp_EHLO(hostname)
 
-    async def smtp_QUIT(self, arg: str) -> None:
+    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         self._smarthost.commands.append("QUIT")
         await self._smarthost.notify()
         await super().smtp_QUIT(arg)

@@ -4,6 +4,7 @@ The far ends are real protocols on loopback; what they answer is scripted by the
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -99,7 +100,9 @@ class World:
 
     # --- people ---
 
-    async def user(self, name: str = "mira", *, on: tuple[str, ...] = (MAIL, SMS), **options: Any) -> ChatUser:
+    async def user(
+        self, name: str = "mira", *, on: tuple[str, ...] = (MAIL, SMS), **options: Any
+    ) -> ChatUser:
         """Somebody with an account and a client, registered with these transports."""
         person = await asyncio.to_thread(new_user, self.server, name, **options)
         await self.users.enter_async_context(person)
@@ -239,7 +242,7 @@ async def world(
             yield here
             here.assert_no_surprises()
         finally:
-            print(gateway.log_tail(150))  # pytest shows it when the walk fails
+            sys.stdout.write(gateway.log_tail(150))  # pytest shows it when the walk fails
 
 
 def letter(

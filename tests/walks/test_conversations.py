@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 
 import pytest
 
 from bridge.demo.phone import Goes, Refuse
 from bridge.demo.prosody import PrivateProsody
-from bridge.demo.world import MAIL, SMS, mail_contact, sms_contact
+from bridge.demo.world import MAIL, SMS, mail_contact
 from tests.support.client import ChatUser, NotSeenError, RequestError, body_of, error_text
 from tests.support.servers import Ejabberd
 from tests.walks.gateway import ALICE, ALICE_JID, BAKER, BAKER_JID, PLUMBER, PLUMBER_JID, World, world
@@ -172,7 +171,6 @@ async def test_a_user_who_is_offline_reads_it_at_the_next_login(
             assert body_of(await mira.message_from(PLUMBER_JID)) == "call me"
             assert len(mira.bodies_from(ALICE_JID) + mira.bodies_from(PLUMBER_JID)) == 2
 
-    async with AsyncExitStack():
-        keeps = fresh_prosody()
-        forgets = fresh_prosody(extra_host='modules_disabled = { "offline" }')
-        await asyncio.gather(walk_through(keeps, bounces=False), walk_through(forgets, bounces=True))
+    keeps = fresh_prosody()
+    forgets = fresh_prosody(extra_host='modules_disabled = { "offline" }')
+    await asyncio.gather(walk_through(keeps, bounces=False), walk_through(forgets, bounces=True))

@@ -71,17 +71,22 @@ _DATE = re.compile(
 _TIME = re.compile(r"(?<!\d)\d{1,2}\s?[:.h時时시]\s?\d{2}(?!\d{2})|\d[時时시点點]|\d\s?(?:am|pm)\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}")
 _ADDRESS_LAST = re.compile(r"@[^\s<>()\[\]\",;]{1,200}\s?(?:<mailto:[^<>]{1,200}>)?\s?[>)\]]+[\s\"'*_]*$")
+_FROM_ADDRESS_LAST = re.compile(
+    r"\s(?:from|by|von|de|par|por|da|di|van|från|fra|od|от|від)\s[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}$"
+)
 _GMAIL_ISO = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?(?: \d\d:\d\d (?:GMT|UTC)[+-]\d\d:?\d\d)? \S")
 _ISO_WITH_ZONE = re.compile(r"\d{4}-\d\d-\d\d \d\d?:\d\d (?:GMT|UTC)[+-]\d\d?:?\d\d \S")
 _INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _BEFORE = " \t*_-–—‐>|"
 _AFTER = " \t*_-–—‐"
-_ENDS = (":", "：", ">", "wrote", "----", "﹕")
+_ENDS = (":", "：", ">", "wrote", "---", "﹕")
 _SENTENCE_ENDS = (". ", "! ", "? ", "; ")
 
 
-def find(lines: Sequence[Line], end: int) -> tuple[int, Strength]:
+def find(lines: Sequence[Line], end: int, floor: int = 0) -> tuple[int, Strength]:
     """The attribution whose last line is `end`: its first line and strength. (end, NONE) if none.
+
+    It does not begin above line `floor`.
 
     Lines are joined backwards, since programs break an attribution anywhere; the beginning that
     looks most like one wins, then the shorter.
@@ -91,13 +96,12 @@ def find(lines: Sequence[Line], end: int) -> tuple[int, Strength]:
         return end, Strength.NONE
     best: tuple[int, int, Strength] = (0, end, Strength.NONE)
     joined = ""
-    evidence = False
-    for start in range(end, max(-1, end - _MOST_LINES), -1):
+    for start in range(end, max(floor - 1, end - _MOST_LINES), -1):
         text = lines[start].text
         if lines[start].mark in (Mark.CODE, Mark.SIGNATURE):
             break
         if not text:
-            if joined.lstrip().startswith(("<", "mailto:")) and start > 0:
+            if joined.lstrip().startswith(("<", "mailto:")) and start > floor:
                 continue  # the address was put into a paragraph of its own
             break
         if start != end and not _may_go_on(text):
@@ -105,11 +109,9 @@ def find(lines: Sequence[Line], end: int) -> tuple[int, Strength]:
         joined = f"{text} {joined}" if joined else text
         if len(joined) > _LONGEST:
             break
-        evidence = evidence or "@" in text or any(map(str.isdigit, text)) or start == end
-        if evidence:
-            quality, strength = judge(joined)
-            if strength and (quality, strength) > (best[0], best[2]):
-                best = (quality, start, strength)
+        quality, strength = judge(joined)
+        if strength and (quality, strength) > (best[0], best[2]):
+            best = (quality, start, strength)
     return best[1], best[2]
 
 
@@ -120,14 +122,15 @@ def judge(text: str) -> tuple[int, Strength]:
     bare = text.rstrip(" *_:：﹕")
     colon = bare != text.rstrip(" *_")
     begins = _beginning(bare)
-    address = _ADDRESS.search(bare) is not None
-    date = _DATE.search(bare) is not None
-    time = _TIME.search(bare) is not None
+    address = "@" in bare and _ADDRESS.search(bare) is not None
+    numbers = any(map(str.isdigit, bare))
+    date = numbers and _DATE.search(bare) is not None
+    time = numbers and _TIME.search(bare) is not None
     if begins == 2 and _ISO_WITH_ZONE.match(bare) and len(bare) < 150:
         return 2, Strength.STRONG
     if _WROTE_LAST.search(bare) or (colon and _VERB.search(bare)):
         return begins, _by_verb(bare, begins, address, date, time)
-    if begins == 2 and bare[:1].isalnum() and date and address and _ADDRESS_LAST.search(bare):
+    if begins == 2 and date and address and (_ADDRESS_LAST.search(bare) or _FROM_ADDRESS_LAST.search(bare)):
         if (colon and time) or (_GMAIL_ISO.match(bare) and len(bare) < 150):
             return 2, Strength.STRONG
         return 2, Strength.WEAK if colon else Strength.NONE
@@ -141,9 +144,20 @@ def _by_verb(text: str, begins: int, address: bool, date: bool, time: bool) -> S
         return Strength.STRONG
     if begins == 1 and address:
         return Strength.STRONG
+    if date and time and _only_date_after_verb(text):
+        return Strength.STRONG
     if len(text.split()) <= 16 and not any(end in text for end in _SENTENCE_ENDS if end != ". "):
         return Strength.WEAK
     return Strength.NONE
+
+
+def _only_date_after_verb(text: str) -> bool:
+    """As in "Jana Berg kirjoitti 8.12.2022 klo 20.45": a short name, the verb, and no more than when."""
+    verb = _VERB.search(text)
+    if verb is None:
+        return False
+    name, when = text[: verb.start()].split(), text[verb.end() :].split()
+    return 0 < len(name) <= 5 and 0 < len(when) <= 5 and any(map(str.isdigit, when[-1]))
 
 
 def _beginning(text: str) -> int:
@@ -154,6 +168,8 @@ def _beginning(text: str) -> int:
     digit = next((place for place, word in enumerate(near) if any(map(str.isdigit, word))), None)
     if digit is not None and "@" not in words[digit]:
         if first in _OPENER_WORDS or first.startswith(("在", "於", "于", "ב-", "בתאריך", "في")):
+            return 2
+        if digit and words[digit - 1] in ("於", "于", "在"):
             return 2
         if digit == 0 or (digit <= 3 and _weekday_like(near[:digit])):
             return 2

@@ -36,7 +36,7 @@ _WORDS = {
     Label.FROM: (
         "from,von,absender,de,expéditeur,remitente,da,mittente,van,afzender,från,avsändare,fra,afsender,avsender,"
         "lähettäjä,od,nadawca,odesílatel,odosielateľ,pošiljatelj,pošiljalac,pošiljatelj,от,отправитель,"
-        "від,відправник,од,пошиљалац,подател,kimden,gönderen,发件人,寄件者,寄件人,發件人,差出人,送信者,"
+        "šalje,шаље,від,відправник,од,пошиљалац,подател,kimden,gönderen,发件人,寄件者,寄件人,發件人,差出人,送信者,"
         "送信元,보낸 사람,보낸사람,발신,발신인,보낸이,feladó,küldő,από,αποστολέας,de la,expeditor,remetente,saatja,"
         "kellelt,nuo,siuntėjas,no,sūtītājs,מאת,من,המוען,frá,dari,pengirim,từ,người gửi,จาก,از,প্রেরক,प्रेषक,从"
     ),
@@ -84,7 +84,7 @@ _WORDS = {
 _LABELS = {word.strip(): label for label, words in _WORDS.items() for word in words.split(",")}
 
 _ORIGINAL = (
-    "original message,original mail,original e-mail,original email,original,ursprüngliche nachricht,"
+    "original message,replied message,回复的原邮件,回复的邮件,回覆的郵件,original mail,original e-mail,original email,original,ursprüngliche nachricht,"
     "originalnachricht,original-nachricht,originalmail,ursprungliche nachricht,ursprüngliche mail,"
     "message d'origine,message original,message initial,mail original,"
     "courriel d'origine,mensaje original,mensaje original:,messaggio originale,messaggio originario,"
@@ -140,7 +140,7 @@ _FORWARDED = (
 )
 _ORIGINAL_WORDS = frozenset(words.strip() for words in _ORIGINAL.split(","))
 _FORWARDED_WORDS = frozenset(words.strip() for words in _FORWARDED.split(",")) | {"початок листа, що пересилається"}
-_INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff*")
+_INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff*\u0307")
 _RULE = "-=_‐‑–—─━~＿－ "
 _MAILTO = re.compile(r"\S@\S")
 
@@ -153,7 +153,7 @@ def label(text: str) -> Label | None:
         place = head.find("：")
     if not 0 < place <= _LONGEST_LABEL:
         return None
-    return _LABELS.get(head[:place].translate(_INVISIBLE).strip(" \t_").lower())
+    return _LABELS.get(head[:place].lower().translate(_INVISIBLE).strip(" \t_"))
 
 
 def separator(text: str) -> Separator | None:
@@ -164,13 +164,19 @@ def separator(text: str) -> Separator | None:
     bare = plain.strip(_RULE)
     if not bare or not (len(bare) < len(plain) or bare.endswith((":", "："))):
         return None
-    words = bare.rstrip(":： ").lower().replace("’", "'")
+    words = bare.rstrip(":： ").lower().translate(_INVISIBLE).replace("’", "'")
     ruled = _rules_before(plain, bare) >= 2
     if words in _FORWARDED_WORDS or (ruled and words.startswith("forwarded by ")):
         return Separator.FORWARDED
     if ruled and words in _ORIGINAL_WORDS:
         return Separator.ORIGINAL
     return None
+
+
+def is_ruled_title(text: str) -> bool:
+    """Whether a few words stand between rules, as in "------ Xyzzy ------", in whatever language."""
+    bare = text.strip(_RULE)
+    return 0 < len(bare) <= 60 and text.startswith(("---", "___", "===")) and text.endswith(("---", "___", "==="))
 
 
 def _rules_before(plain: str, bare: str) -> int:

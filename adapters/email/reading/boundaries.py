@@ -66,7 +66,7 @@ def opens_old_mail(lines: Sequence[Line]) -> Kind | None:
             return Kind.BLOCK
         if blocks.label(line.text) and blocks.find(lines, place, announced=False)[1]:
             return Kind.BLOCK
-        if attributions.find(lines[:place + 1], place)[1] is Strength.STRONG or line.mark is Mark.ATTRIBUTION:
+        if attributions.find(lines, place)[1] is Strength.STRONG or line.mark is Mark.ATTRIBUTION:
             return Kind.ATTRIBUTION
     return None
 
@@ -83,14 +83,15 @@ def _at(lines: Sequence[Line], place: int, free: int, tried: int) -> tuple[Bound
         return Boundary(Kind.ATTRIBUTION, place, place + 1), tried
     if place >= tried and blocks.label(line.text) is not None:
         above = lines[place - 1].text if place else ""
-        end, complete = blocks.find(lines, place, announced=blocks.is_rule(above))
+        end, complete = blocks.find(lines, place, announced=blocks.is_rule(above) or blocks.is_ruled_title(above))
         if complete:
-            return Boundary(Kind.BLOCK, place, end), tried
+            titled = place > free and blocks.is_ruled_title(above)
+            return Boundary(Kind.BLOCK, place - titled, end), tried
         tried = max(end, place + 1)
-    start, strength = attributions.find(lines[free : place + 1], place - free)
+    start, strength = attributions.find(lines, place, free)
     if strength is Strength.NONE:
         return None, tried
-    return Boundary(Kind.ATTRIBUTION, free + start, place + 1, strength is Strength.STRONG), tried
+    return Boundary(Kind.ATTRIBUTION, start, place + 1, strength is Strength.STRONG), tried
 
 
 def _announced(lines: Sequence[Line], start: int, end: int, kind: Kind) -> Boundary:
@@ -102,7 +103,7 @@ def _announced(lines: Sequence[Line], start: int, end: int, kind: Kind) -> Bound
             return Boundary(kind, start, after)
         last = min(first + 3, len(lines))
         for place in range(first, last):
-            if attributions.find(lines[first : place + 1], place - first)[1] is Strength.STRONG:
+            if attributions.find(lines, place, first)[1] is Strength.STRONG:
                 return Boundary(kind, start, place + 1)
     return Boundary(kind, start, end)
 
@@ -113,7 +114,7 @@ def _wrapped_into_quote(lines: Sequence[Line], place: int, free: int) -> Boundar
     above = lines[place - 1] if place > free else None
     if line.depth != 1 or len(line.text) > 40 or above is None or above.depth or not above.text:
         return None
-    start, strength = attributions.find(lines[free : place + 1], place - free)
-    if strength is not Strength.STRONG or free + start == place:
+    start, strength = attributions.find(lines, place, free)
+    if strength is not Strength.STRONG or start == place:
         return None
-    return Boundary(Kind.ATTRIBUTION, free + start, place + 1)
+    return Boundary(Kind.ATTRIBUTION, start, place + 1)

@@ -125,12 +125,16 @@ def _start(writer: _Writer, token: Token) -> None:
         return
     if tag in _BLOCKS and not writer.hidden:
         _flush(writer)
-    element = _element(tag, token.attributes() if token.text else {})
+    element = _element(tag, token.attributes()) if len(token.text) > 3 else _plain_element(tag)
     if tag in _SPACED and not writer.hidden and element.style != "flat":
         _blank(writer)
     if len(writer.open) >= _DEEPEST:
         return
     _enter(writer, element)
+
+
+def _plain_element(tag: str) -> _Open:
+    return _Open(tag, hidden=tag in _SKIPPED, quote=tag == "blockquote", style=_STYLES.get(tag, ""))
 
 
 def _element(tag: str, attributes: dict[str, str]) -> _Open:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-TOKEN_LIMIT = 40_000
+TOKEN_LIMIT = 20_000
 _TAG_LIMIT = 8000  # characters of one tag in which attributes are looked for
 
 _OPEN = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9:_-]{0,40})|!--|[!?])")

@@ -29,11 +29,15 @@ def from_text(text: str, limit: int) -> list[Line]:
     return _protect_code([_read(line) for line in text.split("\n", limit)[:limit]])
 
 
+_DEEPEST = 12  # quotes within quotes that are told apart
+
+
 def at_depth(text: str, depth: int, mark: Mark = Mark.NONE) -> Line:
     """A line that stands `depth` quotes deep in HTML; marks within the text make it deeper."""
     line = Line(text, text.strip(), 0, mark) if mark is Mark.CODE else _read(text)
     if not depth:
         return line._replace(mark=mark)
+    depth = min(depth, _DEEPEST)
     return Line(f"{'>' * depth} {line.raw}", line.text, line.depth + depth, mark)
 
 

@@ -61,9 +61,9 @@ _SENT_FROM_ENDINGS = (
 _PREFIXES = tuple(word.strip() for word in _SENT_FROM.split(",") if word.strip())
 _ENDINGS = tuple(word.strip() for word in _SENT_FROM_ENDINGS.split(",") if word.strip())
 _APPS = re.compile(
-    r"\b(?:i?phone|ipad|ipod|iphone\w*|ipad\w*|android\w*|outlook|mail|gmail|yahoo|samsung|galaxy|blackberry\w*|htc|nokia|huawei|"
+    r"(?<![a-z])(?:phone|ipod|iphon\w*|ipad\w*|t[ée]l[ée]phone|teléfono|android\w*|outlook|mail|gmail|yahoo|samsung|galaxy|blackberry\w*|htc|nokia|huawei|"
     r"xiaomi|lumia|windows|mobile|mobil\w*|handy|smartphone|phone|tablet|mobil|telefon\w*|móvil|celular|proton\w*|thunderbird|"
-    r"spark|airmail|mailbird|k-9|typeapp|bluemail|aol|gmx|web\.de|zoho|tutanota|aquamail|nine|newton|hey|superhuman|pc|mac|watch)\b"
+    r"spark|airmail|mailbird|k-9|typeapp|bluemail|aol|gmx|web\.de|zoho|tutanota|aquamail|nine|newton|hey|superhuman|pc|mac|watch)(?![a-z])"
     r"|手机|手機|携帯|スマホ|휴대폰|айфон\w*|телефон\w*|смартфон\w*",
     re.IGNORECASE,
 )
