@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from xml.etree.ElementTree import Element
 
 import structlog
 
@@ -31,6 +32,8 @@ from bridge.web.pages import Probes
 from bridge.web.server import Answer, Listening, serving
 from bridge.xmpp.component import Component
 from bridge.xmpp.outlet import XmppOutlet
+from bridge.xmpp.stanzas import Reading
+from bridge.xmpp.stanzas import read as read_stanza
 
 log = structlog.get_logger()
 
@@ -83,8 +86,10 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
-    """Everything, for as long as it is entered."""
+async def running(
+    settings: Settings, *, read: Callable[[Element], Reading] = read_stanza
+) -> AsyncIterator[Running]:
+    """Everything, for as long as it is entered. `read` is the components' (see there)."""
     began = time.monotonic()
     data_dir = settings.gateway.data_dir
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,7 +104,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         transports = build_transports(settings)
         gateway = Gateway(store, transports, settings.gateway.allow)
         components = {
-            name: Component(transport, gateway, settings.xmpp) for name, transport in transports.items()
+            name: Component(transport, gateway, settings.xmpp, read=read)
+            for name, transport in transports.items()
         }
         dispatcher = _dispatcher(settings, store, gateway, components)
         gateway.ring = dispatcher.ring

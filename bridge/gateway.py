@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from bridge.addressing import to_address, to_local
 from bridge.gather import Gather
 from bridge.model import Address, Contact, Delivery, DeliveryId, Envelope, Incoming, Line, Report
 from bridge.policy import Allowance, wait_in_words
-from bridge.ports import Adapter, BadAddress, Inbox, NamesMessages, ReceiptOn, SplitsText
+from bridge.ports import Adapter, BadAddress, Inbox, NamesMessages, NamesThreads, ReceiptOn, SplitsText
 from bridge.store import inputs, people, recording, reports
 from bridge.store.engine import Store
 from bridge.store.recording import Draft, Ground, hash_key
@@ -47,6 +47,7 @@ class Written:
     thread: str = ""
     reply_to: str = ""  # XEP-0461: id of the stanza that is answered
     wants_receipt: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)  # what a command asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,8 @@ class Gateway:
             reply_to=written.reply_to,
             parts=_parts(adapter, written.body),
             threaded=adapter.capabilities.subjects,
+            first_subject=adapter.first_subject(written.body) if isinstance(adapter, NamesThreads) else "",
+            options=written.options,
         )
 
     def _allow_one(self, transport: Transport, jid: str, now: float) -> None:

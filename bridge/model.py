@@ -67,6 +67,15 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file as a parser found it: not recorded yet."""
+
+    name: str  # as it came; made safe where it is stored
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A user's own address on a transport."""
 
@@ -77,6 +86,7 @@ class Line:
     address: str
     name: str  # how correspondents see the user; may be empty
     language: str = "en"
+    choices: Mapping[str, str] = field(default_factory=dict)  # the user's own settings on this transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,17 @@ class Contact:
     local: str
     name: str
     subscribed: bool  # the user sees the contact's presence
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The message that an outward one answers, as far as writing the answer needs it."""
+
+    remote_id: str
+    body: str
+    subject: str
+    written_at: float
+    memo: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +132,9 @@ class Message:
     body: str
     written_at: float
     attachments: tuple[Attachment, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)  # what the user asked for (`all`, `reaction`, …)
+    memo: Mapping[str, str] = field(default_factory=dict)  # what the adapter wants to find again
+    answered: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +170,7 @@ class Delivery:
     part: int = 1
     parts: int = 1
     sender_jid: str = ""  # outwards: the bare JID of the user who wrote
+    choices: Mapping[str, str] = field(default_factory=dict)  # outwards: the user's settings there
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +199,9 @@ class Incoming:
     subject: str = ""
     remote_id: str = ""
     references: tuple[str, ...] = ()  # remote ids of earlier messages, oldest first; the last is answered
-    attachments: tuple[Attachment, ...] = ()
+    files: tuple[File, ...] = ()
+    memo: Mapping[str, str] = field(default_factory=dict)  # comes back in Message.answered
+    keep_raw: bool = False  # the raw input stays reachable: the text shown is not all of it
 
 
 class Outcome(StrEnum):

@@ -186,6 +186,13 @@ class NamesMessages(Protocol):
 
 
 @runtime_checkable
+class NamesThreads(Protocol):
+    def first_subject(self, body: str) -> str:
+        """What a thread is called that begins with this text and without a subject."""
+        ...
+
+
+@runtime_checkable
 class SplitsText(Protocol):
     def parts(self, body: str) -> Sequence[str]:
         """The texts that a long message goes out as, in order. Each becomes a delivery of its own;

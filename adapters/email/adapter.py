@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Self
 
-from adapters.email import addresses, compose
+from adapters.email import addresses, compose, subjects
 from adapters.email.parse import MailParser
 from adapters.email.settings import EmailSettings, read_host_port
 from adapters.email.smtp_in import Door, Handler, Limits, listening
@@ -65,6 +65,9 @@ class EmailAdapter:
     def own_addresses(self, jid: str) -> Sequence[str]:
         served = self._settings.user_domain or self._context.domain
         return addresses.own_addresses(jid, served, self._settings.address, self._settings.domains)
+
+    def first_subject(self, body: str) -> str:
+        return subjects.from_body(body)
 
     def remote_id(self, uid: str) -> str:
         return compose.message_id(uid, self._domain)

@@ -149,7 +149,11 @@ class TwilioStandIn:
         text = Text(new_sid(), self.account_sid, sender, recipient, body, "received", True, datetime.now(UTC))
         text.sent, text.media = text.created, tuple(media)
         self.texts[text.sid] = text
-        return await self.post(self.numbers[recipient], inbound_form(text))
+        return await self.arrives_again(text)
+
+    async def arrives_again(self, text: Text) -> Post:
+        """The same web-hook once more, as after a time-out, or as somebody captured it."""
+        return await self.post(self.numbers[text.recipient], inbound_form(text))
 
     async def post(self, url: str, form: Sequence[tuple[str, str]]) -> Post:
         """Post a signed form to the gateway, again while nobody answers it with a 2xx."""

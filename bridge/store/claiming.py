@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, select, text, update
 
 from bridge.model import (
+    Answered,
     ConversationId,
     Delivery,
     DeliveryId,
@@ -20,8 +21,8 @@ from bridge.model import (
     State,
 )
 from bridge.policy import Standing, Verdict, may_go
-from bridge.store.recording import Lane
-from bridge.store.tables import ASLEEP, OPEN, deliveries, messages
+from bridge.store.recording import Lane, unpack
+from bridge.store.tables import ASLEEP, OPEN, conversations, deliveries, lines, messages
 from bridge.store.telling import Told, tell
 
 _OPEN = text(f"deliveries.{OPEN}")
@@ -55,6 +56,16 @@ def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
     return {lane: float(due_at) for lane, due_at in rows.all()}
 
 
+_UNREAD = ("wants_receipt", "parts_left", "told", "receipt_at", "thread_id")
+_answered = messages.alias("answered")
+
+
+def _message_columns() -> list[Any]:
+    own = [column.label(f"m_{column.name}") for column in messages.c if column.name not in _UNREAD]
+    answered = ("remote_id", "body", "subject", "written_at", "memo")
+    return own + [_answered.c[name].label(f"a_{name}") for name in answered]
+
+
 def _claim_query() -> Any:
     numbered = (
         select(
@@ -75,20 +86,17 @@ def _claim_query() -> Any:
         .subquery()
     )
     return (
-        select(deliveries, *_message_columns())
+        select(deliveries, *_message_columns(), lines.c.choices)
         .join(numbered, numbered.c.id == deliveries.c.id)
         .outerjoin(messages, messages.c.id == deliveries.c.message_id)
+        .outerjoin(_answered, _answered.c.id == messages.c.answers_id)
+        .outerjoin(conversations, conversations.c.id == messages.c.conversation_id)
+        .outerjoin(
+            lines, (lines.c.user_id == conversations.c.user_id) & (lines.c.transport == messages.c.transport)
+        )
         .where(numbered.c.place <= bindparam("per_lane"))
         .order_by(deliveries.c.lane, deliveries.c.id)
     )
-
-
-def _message_columns() -> list[Any]:
-    return [
-        column.label(f"m_{column.name}")
-        for column in messages.c
-        if column.name not in ("wants_receipt", "parts_left", "told", "receipt_at", "thread_id")
-    ]
 
 
 _CLAIM = _claim_query()
@@ -186,6 +194,7 @@ def _claimed(row: Any, now: float) -> Claimed:
         part=row.part,
         parts=row.parts,
         sender_jid=(row.m_from_jid or "").partition("/")[0],
+        choices=unpack(row.choices),
     )
     return Claimed(delivery, row.first_tried_at if row.first_tried_at is not None else now)
 
@@ -205,6 +214,11 @@ def _message(row: Any) -> Message:
         subject=row.m_subject,
         body=row.m_body,
         written_at=row.m_written_at,
+        options=unpack(row.m_options),
+        memo=unpack(row.m_memo),
+        answered=Answered(row.a_remote_id, row.a_body, row.a_subject, row.a_written_at, unpack(row.a_memo))
+        if row.a_remote_id is not None
+        else None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
-from bridge.store.recording import ensure_contact, insert_new
+from bridge.store.recording import ensure_contact, insert_new, unpack
 from bridge.store.tables import contacts, conversations, deliveries, lines, messages, users
 
 
@@ -21,6 +21,7 @@ _LINES = select(
     lines.c.transport,
     lines.c.address,
     lines.c.name,
+    lines.c.choices,
     users.c.jid,
     users.c.language,
 ).join(users, users.c.id == lines.c.user_id)
@@ -28,7 +29,14 @@ _LINES = select(
 
 def _line(row: Any) -> Line:
     return Line(
-        LineId(row.id), UserId(row.user_id), row.transport, row.jid, row.address, row.name, row.language
+        LineId(row.id),
+        UserId(row.user_id),
+        row.transport,
+        row.jid,
+        row.address,
+        row.name,
+        row.language,
+        unpack(row.choices),
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, bindparam, cast, insert, select, update
@@ -57,6 +57,8 @@ class Draft:
     reply_to: str = ""  # stanza id of the message that is answered
     parts: int = 1
     threaded: bool = True  # whether the transport knows threads and subjects
+    first_subject: str = ""  # what a thread is called that this begins without a subject
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,15 @@ def in_lane(transport: str, conversation: int) -> Lane:
 
 def note_lane(transport: str, conversation: int) -> Lane:
     return f"xmpp:{transport}", f"note/{conversation}"
+
+
+def pack(values: Mapping[str, str]) -> str:
+    """A small mapping as a column keeps it."""
+    return json.dumps(dict(values), ensure_ascii=False, separators=(",", ":")) if values else ""
+
+
+def unpack(text: str | None) -> dict[str, str]:
+    return json.loads(text) if text else {}
 
 
 def pack_note(note: Note) -> str:
@@ -152,6 +163,7 @@ class _Thread:
     subject: str
     ids: list[str]
     used_at: float
+    last_in_id: int | None = None
     changed: bool = False
 
     def append(self, remote_id: str, now: float) -> None:
@@ -237,6 +249,8 @@ def _message_row(
         "remote_id": draft.remote_id,
         "in_reply_to": in_reply_to,
         "refs": " ".join(thread.ids) if thread is not None else "",
+        "answers_id": parent.id if in_reply_to and parent is not None else thread and thread.last_in_id,
+        "options": pack(draft.options),
         "thread": draft.thread,
         "subject": draft.subject or (thread.subject if thread is not None else ""),
         "body": draft.body,
@@ -419,7 +433,7 @@ def _threads_of(connection: Connection, conversation_ids: set[int], now: float) 
     found: dict[int, list[_Thread]] = {}
     for row in rows:
         found.setdefault(row.conversation_id, []).append(
-            _Thread(row.id, row.name, row.subject, row.ids.split(), row.used_at)
+            _Thread(row.id, row.name, row.subject, row.ids.split(), row.used_at, row.last_in_id)
         )
     return found
 
@@ -459,7 +473,8 @@ def _thread_for(
                 return thread
         if open_threads and not draft.subject:
             return open_threads[-1]
-    return new_thread(connection, open_threads, conversation_id, draft.thread, draft.subject, now)
+    subject = draft.subject or draft.first_subject
+    return new_thread(connection, open_threads, conversation_id, draft.thread, subject, now)
 
 
 def new_thread(
@@ -489,7 +504,13 @@ def _use(open_threads: list[_Thread], thread: _Thread) -> None:
 
 def _save_threads(connection: Connection, threads_of: Mapping[int, list[_Thread]]) -> None:
     rows = [
-        {"b_id": thread.id, "ids": " ".join(thread.ids), "used_at": thread.used_at, "subject": thread.subject}
+        {
+            "b_id": thread.id,
+            "ids": " ".join(thread.ids),
+            "used_at": thread.used_at,
+            "subject": thread.subject,
+            "last_in_id": thread.last_in_id,
+        }
         for open_threads in threads_of.values()
         for thread in open_threads
         if thread.changed
@@ -501,7 +522,12 @@ def _save_threads(connection: Connection, threads_of: Mapping[int, list[_Thread]
 _SAVE_THREAD = (
     update(threads)
     .where(threads.c.id == bindparam("b_id"))
-    .values(ids=bindparam("ids"), used_at=bindparam("used_at"), subject=bindparam("subject"))
+    .values(
+        ids=bindparam("ids"),
+        used_at=bindparam("used_at"),
+        subject=bindparam("subject"),
+        last_in_id=bindparam("last_in_id"),
+    )
 )
 
 
@@ -512,6 +538,7 @@ def _answered(connection: Connection, drafts: Sequence[Draft]) -> dict[tuple[str
         return {}
     rows = connection.execute(
         select(
+            messages.c.id,
             messages.c.transport,
             messages.c.stanza_id,
             messages.c.remote_id,
@@ -593,6 +620,10 @@ def _record_incoming(
             thread.subject = thread.subject or one.subject
             _use(open_threads, thread)
     message_ids = insert_messages(connection, rows)
+    newest = {row["thread_id"]: message_id for row, message_id in zip(rows, message_ids, strict=True)}
+    for open_threads in threads_of.values():
+        for thread in open_threads:
+            thread.last_in_id = newest.get(thread.id, thread.last_in_id)
     _save_threads(connection, threads_of)
     lanes = [in_lane(one.transport, c.id) for one, c in zip(incoming, found, strict=True)]
     connection.execute(
@@ -642,6 +673,7 @@ def _incoming_row(
         "refs": " ".join(one.references[-_REFERENCES:]),
         "thread": thread.name if thread is not None else "",
         "subject": one.subject,
+        "memo": pack(one.memo),
         "body": one.body,
         "written_at": one.written_at,
         "from_jid": f"{conversation.local}@{component_jid}",

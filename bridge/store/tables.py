@@ -55,6 +55,7 @@ lines = Table(
     Column("transport", String(64), nullable=False),
     Column("address", String(320), nullable=False),
     Column("name", String(256), nullable=False, server_default=""),
+    Column("choices", Text, nullable=False, server_default=""),  # the user's own settings, as JSON
     Column("created_at", Double, nullable=False),
     # Shared lines come later: then the address is unique among the unshared only.
     UniqueConstraint("transport", "address"),
@@ -103,6 +104,7 @@ threads = Table(
     Column("name", String(256), nullable=False, server_default=""),  # XEP-0201
     Column("subject", String(998), nullable=False, server_default=""),
     Column("ids", Text, nullable=False, server_default=""),  # remote ids, oldest first, a space between
+    Column("last_in_id", _Id),  # the newest message from outside: what a plain line answers
     Column("used_at", Double, nullable=False),
     Index(None, "conversation_id", "used_at"),
 )
@@ -120,6 +122,9 @@ messages = Table(
     Column("remote_id", String(998), nullable=False, server_default=""),
     Column("in_reply_to", String(998), nullable=False, server_default=""),
     Column("refs", Text, nullable=False, server_default=""),
+    Column("answers_id", _Id),  # outwards: the message from outside that this answers
+    Column("options", Text, nullable=False, server_default=""),  # what the user asked for, as JSON
+    Column("memo", Text, nullable=False, server_default=""),  # what the adapter wants to find again, as JSON
     Column("thread", String(256), nullable=False, server_default=""),
     Column("subject", String(998), nullable=False, server_default=""),
     Column("body", Text, nullable=False),

@@ -25,8 +25,8 @@ class Strength(IntEnum):
 
 # Verbs as programs write them, one line for each language or family.
 _VERBS = """
-    wrote|writes|said|says|has written
-    schrieb|schreibt|geschrieben|meinte
+    wrote|writes|has written
+    schrieb|schreibt|geschrieben
     a écrit|a ecrit|écrivit|écrit|ecrit|nous a écrit
     escribió|escribio|escribía|ha escrito|a escrito
     ha scritto|scrisse|scrive|scriveva
@@ -40,7 +40,7 @@ _VERBS = """
     написал|написала|написал\\(а\\)|написали|пишет|писал|писала
     написав|написала|написав\\(ла\\)|написав\\(-ла\\)|пише|писав
     написа|написах
-    yazdı|yazmış|şunu yazdı|şunları yazdı|tarihinde
+    yazdı|yazmış|şunu yazdı|şunları yazdı
     έγραψε|έγραψαν|γράφει
     a scris|scrie|scris
     írta|írt|írja|ezt írta
@@ -58,6 +58,14 @@ _VERB = re.compile(rf"(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS}", re.IGNOREC
 _WROTE_LAST = re.compile(
     rf"(?:(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS})[\s\"'*_-]*$", re.IGNORECASE
 )
+# Languages in which the verb stands before the name or the date; elsewhere it ends the attribution.
+_VERB_WITHIN = re.compile(
+    r"(?<!\w)(?:schrieb|geschrieben|schreef|skrev|skreiv|skrifaði|kirjoitti|kirjutas|tarihinde|yazdı|írta|"
+    r"כתב|מאת|كتب|نوشت|de oseba|je oseba|odesílatel|пользователь|przez|użytkownik)(?!\w)[\s:,]*(.?)",
+    re.IGNORECASE,
+)
+_LOGGED = re.compile(r"\d{4}[-/.]\d\d[-/.]\d\d[ T]\d\d:\d\d:\d\d")
+_TO_ADDRESS = re.compile(r"(?:^|\s)(?:from|to|for|with|user|by|an|für|mit|pour|para)\s*<", re.IGNORECASE)
 # How programs begin, before the date or the name.
 _OPENERS = (
     "on,at,am,le,el,il,in data,in,em,no dia,a,op,den,d.,dne,dnia,w dniu,dana,dňa,v,"
@@ -94,7 +102,7 @@ def find(lines: Sequence[Line], end: int, floor: int = 0) -> tuple[int, Strength
     last = lines[end].text
     if not _may_end(last):
         return end, Strength.NONE
-    best: tuple[int, int, Strength] = (0, end, Strength.NONE)
+    best = (Strength.NONE, 0, end)
     joined = ""
     for start in range(end, max(floor - 1, end - _MOST_LINES), -1):
         text = lines[start].text
@@ -110,9 +118,9 @@ def find(lines: Sequence[Line], end: int, floor: int = 0) -> tuple[int, Strength
         if len(joined) > _LONGEST:
             break
         quality, strength = judge(joined)
-        if strength and (quality, strength) > (best[0], best[2]):
-            best = (quality, start, strength)
-    return best[1], best[2]
+        if strength and (strength, quality) > best[:2]:
+            best = (strength, quality, start)
+    return best[2], best[0]
 
 
 def judge(text: str) -> tuple[int, Strength]:
@@ -130,25 +138,44 @@ def judge(text: str) -> tuple[int, Strength]:
         return 2, Strength.STRONG
     if _WROTE_LAST.search(bare) or (colon and _VERB.search(bare)):
         return begins, _by_verb(bare, begins, address, date, time)
+    if _LOGGED.match(bare) or _TO_ADDRESS.search(bare):
+        return 0, Strength.NONE  # a line of a log
     if begins == 2 and date and address and (_ADDRESS_LAST.search(bare) or _FROM_ADDRESS_LAST.search(bare)):
         if (colon and time) or (_GMAIL_ISO.match(bare) and len(bare) < 150):
             return 2, Strength.STRONG
-        return 2, Strength.WEAK if colon else Strength.NONE
+    if colon and (address or (date and time)) and len(bare.split()) <= 25:
+        return begins, Strength.WEAK  # perhaps in a language that is not in the table
     return 0, Strength.NONE
 
 
 def _by_verb(text: str, begins: int, address: bool, date: bool, time: bool) -> Strength:
     if len(text.split()) > 40:
         return Strength.NONE
-    if begins == 2 and (address or (date and time)):
+    if begins == 2 and (address or (date and time and _verb_fits(text))):
         return Strength.STRONG
     if begins == 1 and address:
         return Strength.STRONG
     if date and time and _only_date_after_verb(text):
         return Strength.STRONG
+    if not (address or date or time) and not _is_name(text):
+        return Strength.NONE
     if len(text.split()) <= 16 and not any(end in text for end in _SENTENCE_ENDS if end != ". "):
         return Strength.WEAK
     return Strength.NONE
+
+
+def _is_name(text: str) -> bool:
+    """Whether nothing but a first and last name stands before the verb."""
+    name = text[: verb.start()].split() if (verb := _VERB.search(text)) else []
+    return 2 <= len(name) <= 4 and all(word[0].isupper() for word in name)
+
+
+def _verb_fits(text: str) -> bool:
+    """Whether the verb ends the text, or stands before a name ("schrieb Jana", not "schrieb mir")."""
+    if _WROTE_LAST.search(text):
+        return True
+    within = _VERB_WITHIN.search(text)
+    return within is not None and not within[1].islower()
 
 
 def _only_date_after_verb(text: str) -> bool:

@@ -58,7 +58,10 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 )
 _GUESS_FROM = 4096  # bytes: the guess grows costly with length, and no better
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_NOT_XML = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNWANTED = re.compile(
+    "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # not allowed in XML, or controls
+    "|[\xad\u034f\u200b\u2060\ufeff]"  # no width, no meaning outside of layout
+)
 _ESCAPED = re.compile(rb"\x1b(\$[@B]|\([BJI])")
 _THREE_BYTES = re.compile(rb"[\xe0-\xf4][\x80-\xbf][\x80-\xbf]")
 _SET_HIGH_BIT = bytes(byte | 0x80 for byte in range(256))
@@ -72,7 +75,7 @@ def to_text(raw: bytes, declared: str | None) -> str:
 
 def clean(text: str) -> str:
     """One kind of line end, and only characters that XML 1.0 allows (section 2.2) and people see."""
-    return _NOT_XML.sub("", _LINE_ENDS.sub("\n", text))
+    return _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
 
 
 def _known(declared: str | None) -> str | None:

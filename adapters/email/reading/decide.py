@@ -66,10 +66,10 @@ def _own(lines: Sequence[Line], found: Sequence[Boundary], circumstances: Circum
             pieces.append(_Piece(quote=True, attributed=True))
         elif boundary.sure and _wrote_something(pieces):
             return _choose(pieces, circumstances)
-        elif boundary.sure and boundary.kind is Kind.ATTRIBUTION:
+        elif boundary.sure and boundary.kind is Kind.BLOCK:
+            break  # nothing above it: the mail is what follows
+        elif boundary.sure and any("@" in line.text for line in lines[place : boundary.end]):
             place = boundary.end  # nothing above it: what is below is all there is
-        elif boundary.sure:
-            break
     _cut_up(lines[place:], pieces)
     return _choose(pieces, circumstances)
 
@@ -127,10 +127,7 @@ def _choose(pieces: list[_Piece], circumstances: Circumstances) -> list[Line]:
     pieces = _without_tail(pieces, circumstances)
     if len(pieces) == 2 and quotes == 1 and pieces[0].quote and pieces[0].attributed:
         pieces = pieces[1:]  # the answer is below the only quote
-    lines: list[Line] = []
-    for piece in pieces:
-        lines += [*piece.lines, Line("", "", 0)]
-    return lines
+    return [line for piece in pieces for line in piece.lines]
 
 
 def _joined(pieces: Sequence[_Piece]) -> list[_Piece]:
@@ -166,8 +163,8 @@ def _is_leftover(quote: _Piece, above: Sequence[_Piece], circumstances: Circumst
     """Whether a quote at the end is the old mail that the program left there, not a citation."""
     if quote.attributed:
         return True
-    if not above or not circumstances.reply or min(line.depth for line in quote.lines) > 2:
-        return False  # a prompt such as ">>> 1 + 1" is no quote
+    if not above or not circumstances.reply:
+        return False
     introduced = next((line.text for line in reversed(above[-1].lines) if line.text), "")
     return not introduced.endswith((":", "：")) or len(quote.lines) > 12
 
@@ -181,7 +178,7 @@ def _mend(lines: list[Line]) -> list[Line]:
         if line.depth or not line.text or not above.depth or not below.depth or line.mark is Mark.CODE:
             continue
         first = line.text.split(" ", 1)[0]
-        if not first[:1].islower() or len(above.raw) + 1 + len(first) <= _WRAPPED_AT:
+        if not first[:1].islower() or len(above.raw) + 1 + len(first) <= _WRAPPED_AT - 12 * damaged:
             continue
         if above.text[-1:].isalnum() or above.text[-1:] == "," or (damaged and above.text[-1:] == "."):
             damaged = True

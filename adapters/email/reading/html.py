@@ -89,6 +89,7 @@ class _Writer:
     tables: list[Table] = field(default_factory=list)
     lists: list[_List] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)
+    styled: int = -1  # the piece of the line that has signs of styling around it
     prefix: str = ""  # of the next line: a list's dash
     hidden: int = 0
     quoted: int = 0
@@ -126,7 +127,7 @@ def _start(writer: _Writer, token: Token) -> None:
     if tag in _BLOCKS and not writer.hidden:
         _flush(writer)
     element = _element(tag, token.attributes()) if len(token.text) > 3 else _plain_element(tag)
-    if tag in _SPACED and not writer.hidden and element.style != "flat":
+    if _is_spaced(writer, element):
         _blank(writer)
     if len(writer.open) >= _DEEPEST:
         return
@@ -184,6 +185,13 @@ def _enter(writer: _Writer, element: _Open) -> None:
         writer.lines = writer.tables[-1].take(writer.lines, tag)
 
 
+def _is_spaced(writer: _Writer, element: _Open) -> bool:
+    """Whether an empty line stands around the element: not around a list within a list."""
+    if element.tag not in _SPACED or element.style == "flat" or writer.hidden:
+        return False
+    return element.tag not in ("ul", "ol") or not writer.lists
+
+
 def _end(writer: _Writer, tag: str) -> None:
     if tag == "p" and not writer.counts.get("p"):
         _flush(writer)
@@ -216,7 +224,9 @@ def _close(writer: _Writer) -> str:
     elif tag == "table" and writer.tables:
         table = writer.tables.pop()
         writer.lines = table.close(writer.lines, writer.quoted)
-    if tag in _SPACED and element.style != "flat" and not writer.hidden:
+    if tag == "li":
+        writer.prefix = ""
+    if _is_spaced(writer, element):
         _blank(writer)
     writer.hidden -= element.hidden
     writer.quoted -= element.quote
@@ -280,6 +290,8 @@ def _text(writer: _Writer, text: str) -> None:
         elif text and writer.pieces and not writer.pieces[-1].endswith(" "):
             writer.pieces.append(" ")
         return
+    if words[0].isalnum() and not text[0].isspace():
+        _unstyle(writer)
     if text[0].isspace() and writer.pieces and not writer.pieces[-1].endswith((" ", "\xa0")):
         words = f" {words}"
     writer.pieces.append(f"{words} " if text[-1].isspace() else words)
@@ -288,6 +300,7 @@ def _text(writer: _Writer, text: str) -> None:
 def _flush(writer: _Writer, *, line_end: bool = False) -> None:
     """Ends the line that is being written. `line_end`: an empty one counts as well."""
     pieces = writer.pieces
+    writer.styled = -1
     if not pieces and not line_end:
         return
     text = "".join(pieces).replace("\xa0", " ").rstrip()
@@ -307,7 +320,8 @@ def _flush(writer: _Writer, *, line_end: bool = False) -> None:
 
 def _blank(writer: _Writer) -> None:
     _flush(writer)
-    if writer.lines and (writer.lines[-1].text or writer.lines[-1].depth != writer.quoted):
+    last = writer.lines[-1] if writer.lines else None
+    if last is not None and (last.depth > writer.quoted or (last.text and last.depth == writer.quoted)):
         writer.lines.append(Line(">" * writer.quoted, "", writer.quoted))
 
 
@@ -326,6 +340,15 @@ def _style(writer: _Writer, element: _Open) -> None:
         return
     lead, trail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     writer.pieces[piece:] = [lead, sign + inner + sign, trail]
+    writer.styled = piece + 1
+
+
+def _unstyle(writer: _Writer) -> None:
+    """A word goes on right behind a styled part of it: there the signs would read badly."""
+    pieces = writer.pieces
+    if 0 < writer.styled == len(pieces) - 2 and not pieces[-1] and pieces[-2]:
+        pieces[-2] = pieces[-2][1:-1]
+    writer.styled = -1
 
 
 def _link(writer: _Writer, element: _Open) -> None:

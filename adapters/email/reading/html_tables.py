@@ -39,7 +39,8 @@ class Table:
         if self._cell is None:
             self._loose += written
         rows = [row for row in self._rows if any(line.text for cell in row for line in cell)]
-        return [*self._above, *self._loose, *(_data(rows, depth, self._header) or _layout(rows))]
+        self._above += [*self._loose, *(_data(rows, depth, self._header) or _layout(rows))]
+        return self._above  # the same list: it may be a cell of another table
 
 
 def _layout(rows: Sequence[Sequence[Sequence[Line]]]) -> list[Line]:

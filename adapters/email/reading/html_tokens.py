@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from adapters.email.reading import charset
+
 TOKEN_LIMIT = 20_000
 _TAG_LIMIT = 8000  # characters of one tag in which attributes are looked for
 
@@ -69,7 +71,7 @@ def unescape(text: str) -> str:
     """Character references read (HTML 13.5); one with too many digits is dropped."""
     if "&" not in text:
         return text
-    return html.unescape(_LONG_NUMBER.sub("", text))
+    return charset.clean(html.unescape(_LONG_NUMBER.sub("", text)))
 
 
 def _after_comment(source: str, match: re.Match[str], last_comment_end: int) -> int:

@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 def from_text(text: str, limit: int) -> list[Line]:
     """The lines of a plain text, at most `limit` of them."""
-    return _protect_code([_read(line) for line in text.split("\n", limit)[:limit]])
+    return _protect_prompts(_protect_code([_read(line) for line in text.split("\n", limit)[:limit]]))
 
 
 _DEEPEST = 12  # quotes within quotes that are told apart
@@ -44,14 +44,29 @@ def at_depth(text: str, depth: int, mark: Mark = Mark.NONE) -> Line:
 def written(lines: Sequence[Line]) -> str:
     """The lines as text: no blanks around, and at most one empty line in a row outside of code."""
     out: list[str] = []
+    in_quote = False
     for line in lines:
-        if line.text or line.depth or line.mark is Mark.CODE:
+        if not line.depth and in_quote:
+            _end_quote(out)
+        in_quote = line.depth > 0
+        if line.text or line.mark is Mark.CODE or (in_quote and out and out[-1]):
             out.append(line.raw)
-        elif out and out[-1]:
+        elif not in_quote and out and out[-1]:
             out.append("")
-    while out and not out[-1].strip():
+    _end_quote(out)
+    while out and not out[-1]:
         out.pop()
     return "\n".join(out)
+
+
+def _end_quote(out: list[str]) -> None:
+    """Makes the empty lines at a quote's end one empty line after it."""
+    emptied = False
+    while out and out[-1] and not out[-1].strip("> "):
+        out.pop()
+        emptied = True
+    if emptied and out and out[-1]:
+        out.append("")
 
 
 def next_written(lines: Sequence[Line], start: int, within: int = 4) -> int | None:
@@ -91,4 +106,15 @@ def _protect_code(lines: list[Line]) -> list[Line]:
             for inside in range(opened, place + 1):
                 lines[inside] = Line(lines[inside].raw, lines[inside].raw.strip(), 0, Mark.CODE)
             opened = None
+    return lines
+
+
+def _protect_prompts(lines: list[Line]) -> list[Line]:
+    """Marks a session of Python (">>> 1 + 1") as code: no quote begins three levels deep."""
+    depth_above = 0
+    for place, line in enumerate(lines):
+        if line.depth == 3 and depth_above == 0 and line.raw.startswith(">>> "):
+            lines[place] = Line(line.raw, line.raw, 0, Mark.CODE)
+        else:
+            depth_above = line.depth
     return lines

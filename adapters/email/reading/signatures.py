@@ -172,18 +172,22 @@ def _drop_dashed(lines: list[Line], below_quote: bool) -> list[Line]:
         line = lines[place]
         if line.depth or line.mark is Mark.CODE:
             break
-        text = line.text
-        if text not in ("--", "—", "__", "- --") and not (below_quote and is_rule(text) and len(text) >= 5):
+        loose = line.text in ("--", "—", "__") or (below_quote and len(line.text) >= 5 and is_rule(line.text))
+        if not loose:
             continue
         below = [other.text for other in lines[place + 1 :] if other.text]
-        most = _LONGEST_SIGNATURE if _is_exact(line) else _LONGEST_LOOSE
-        if len(below) <= most and not _continues_patch(lines, place):
+        if line.raw == "-- ":
+            fits = len(below) <= _LONGEST_SIGNATURE
+        else:
+            fits = _reads_as_signature(below) and all(other.text != line.text for other in lines[:place])
+        if fits and not _continues_patch(lines, place):
             return lines[:place]
     return lines
 
 
-def _is_exact(line: Line) -> bool:
-    return line.raw == "-- "
+def _reads_as_signature(texts: Sequence[str]) -> bool:
+    """Few and short lines, none of which asks something."""
+    return len(texts) <= _LONGEST_LOOSE and all(len(text) <= 90 and text[-1] not in "?!" for text in texts)
 
 
 def _continues_patch(lines: list[Line], place: int) -> bool:

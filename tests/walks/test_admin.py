@@ -1,0 +1,89 @@
+"""The admin's commands and pages beside a running gateway."""
+
+from bridge.demo.world import MAIL
+from tests.support.client import body_of, error_text
+from tests.walks.gateway import ALICE, ALICE_JID, BOB, BOB_JID, PLUMBER_JID, World
+
+
+async def test_the_queue_is_listed_shown_hastened_and_withdrawn(walk: World) -> None:
+    mira = await walk.user(on=(MAIL,))
+    assert await walk.queue() == []
+    walk.mail.now.on_rcpt = lambda address: "451 4.7.1 Greylisted, try later"
+    to_alice = mira.say(ALICE_JID, "a line for Alice")
+    to_bob = mira.say(BOB_JID, "a line for Bob")
+    await walk.deliveries("mail", "TryLater", 2)
+    rows = {row[5]: row for row in await walk.queue()}
+    assert set(rows) == {ALICE, BOB}
+    assert all(row[3] == "waiting" and row[8] == "1" for row in rows.values())
+
+    shown = await walk.passerelle("queue", "show", rows[ALICE][0])
+    assert ALICE in shown
+    assert "reylist" in shown
+    assert "a line for Alice" not in shown, "bodies are nobody's business"
+
+    walk.mail.now.on_rcpt = lambda address: None
+    assert "1" in await walk.passerelle("queue", "retry", rows[ALICE][0])
+    await mira.receipt_for(to_alice)
+    assert walk.mail.texts() == ["a line for Alice"]
+
+    assert "1" in await walk.passerelle("queue", "drop", rows[BOB][0])
+    error = await mira.error_for(to_bob)
+    assert "withdrawn" in error_text(error)
+    assert await walk.queue() == []
+    assert walk.mail.texts(BOB) == []
+    assert "never there" in await walk.passerelle("queue", "drop", rows[BOB][0], status=1)
+
+
+async def test_users_are_listed_shown_added_and_removed(walk: World) -> None:
+    mira = await walk.user(on=())
+    assert mira.bare not in await walk.passerelle("users", "list")
+    assert walk.address_of(mira) in await walk.passerelle(
+        "users", "add", mira.bare, "--transport", "mail", "--name", "Mira Lind"
+    )
+    await mira.receipt_for(mira.say(ALICE_JID, "registered by the admin"))
+    assert "Mira Lind" in walk.mail.mails[0].message["From"]
+    await walk.write_mail(mira, "hello")
+    assert "hello" in body_of(await mira.message_from(ALICE_JID))
+    assert f"{mira.bare}\tmail\t{walk.address_of(mira)}\tMira Lind" in await walk.passerelle("users", "list")
+    shown = await walk.passerelle("users", "show", mira.bare)
+    assert walk.address_of(mira) in shown
+    assert "hello" not in shown
+
+    await walk.passerelle("users", "remove", mira.bare, "--yes")
+    error = await mira.error_for(mira.say(ALICE_JID, "am I still here?"))
+    assert error["error"]["condition"] == "registration-required"
+    assert "not registered" in await walk.passerelle("users", "show", mira.bare, status=1)
+    assert len(walk.mail.mails) == 1
+
+
+async def test_the_numbers_tell_what_happened(walk: World) -> None:
+    mira = await walk.user()
+    for contact in (ALICE_JID, PLUMBER_JID):
+        await mira.receipt_for(mira.say(contact, "counted"))
+    await walk.write_mail(mira, "counted, too")
+    await mira.message_from(ALICE_JID)
+    await walk.deliveries("xmpp:mail", "Sent", 2)
+    for name, labels, count in (
+        ("passerelle_stanzas_recorded_total", {"transport": "mail"}, 1),
+        ("passerelle_stanzas_recorded_total", {"transport": "sms"}, 1),
+        ("passerelle_inputs_recorded_total", {"transport": "mail"}, 1),
+        ("passerelle_deliveries_total", {"outlet": "mail", "fate": "Sent"}, 1),
+        ("passerelle_deliveries_total", {"outlet": "sms", "fate": "Sent"}, 1),
+        ("passerelle_deliveries_total", {"outlet": "xmpp:mail", "fate": "Sent"}, 2),
+        ("passerelle_component_connected", {"transport": "mail"}, 1),
+        ("passerelle_queue_deliveries", {}, 0),
+        ("passerelle_errors_total", {}, 0),
+    ):
+        assert await walk.metric(name, **labels) == count, name
+
+
+async def test_no_body_and_no_full_address_stands_in_the_log(walk: World) -> None:
+    mira = await walk.user()
+    await mira.receipt_for(mira.say(ALICE_JID, "something confidential"))
+    await mira.receipt_for(mira.say(PLUMBER_JID, "something confidential"))
+    await walk.write_mail(mira, "confidential as well")
+    await mira.message_from(ALICE_JID)
+    await mira.error_for(mira.say(BOB_JID, "x" * 10, extra="<encryption xmlns='urn:xmpp:eme:0' namespace='x'/>"))
+    await walk.stop()
+    for word in ("confidential", ALICE, mira.bare, PLUMBER_JID.partition("@")[0], "mail-secret"):
+        assert word not in walk.log
