@@ -135,7 +135,7 @@ def build_transports(settings: Settings) -> dict[str, Transport]:
             derive_key=partial(derive, master),
         )
         adapter = adapters()[one.adapter].from_settings(one, context)
-        built[name] = Transport(
+        built[name] = Transport.of(
             name,
             one.jid,
             one.secret.get_secret_value(),

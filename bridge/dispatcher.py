@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
+from prometheus_client import Counter
 
 from bridge.gather import Gather
 from bridge.lanes import Lanes
@@ -143,6 +144,8 @@ class _Runner:
         self._paused_until = 0.0
         self._pause = 0.0
         self.pause_reason = ""
+        self._counters: dict[type, Counter] = {}
+        self._reconciles = outlet if isinstance(outlet, Reconciles) else None
 
     # --- what others tell it ---
 
@@ -180,6 +183,10 @@ class _Runner:
                 await self._turn()
             except StoreFailed as error:
                 log.error("cannot read the queue", outlet=self._name, error=str(error)[:200])
+                await asyncio.sleep(1.0)
+            except Exception as error:  # nobody else would ever notice that nothing goes out any more
+                log.exception("a queue runner broke, and goes on", outlet=self._name, error=type(error).__name__)
+                METRICS.errors.labels("dispatcher").inc()
                 await asyncio.sleep(1.0)
 
     async def _turn(self) -> None:
@@ -302,7 +309,7 @@ class _Runner:
         return self._can.receipt_on is ReceiptOn.SENT
 
     def _verdict(self, one: Claimed, fate: Fate, now: float) -> Verdict:
-        METRICS.deliveries.labels(self._name, type(fate).__name__).inc()
+        self._count(fate)
         verdict = after_attempt(
             one.delivery, one.first_tried_at, fate, now, self._retry, repeatable=self._can.repeatable
         )
@@ -318,6 +325,12 @@ class _Runner:
             code=verdict.code or None,
         )
         return verdict
+
+    def _count(self, fate: Fate) -> None:
+        kind = type(fate)
+        if kind not in self._counters:
+            self._counters[kind] = METRICS.deliveries.labels(self._name, kind.__name__)
+        self._counters[kind].inc()
 
     def _lanes_to_look_at(
         self, batch: Sequence[Claimed], settlements: Sequence[Settlement], now: float
@@ -340,8 +353,8 @@ class _Runner:
         try:
             if not first.uncertain or self._can.repeatable:
                 return await self._outlet.send(deliveries)
-            if isinstance(self._outlet, Reconciles):
-                return {first.id: await self._outlet.find(first)}
+            if self._reconciles is not None:
+                return {first.id: await self._reconciles.find(first)}
             return {first.id: MaybeSent("The line broke while this was being sent.")}
         except asyncio.CancelledError:
             raise

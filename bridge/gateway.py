@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import structlog
 from sqlalchemy import Connection
@@ -19,8 +20,9 @@ from bridge.policy import Allowance, wait_in_words
 from bridge.ports import Adapter, BadAddress, Inbox, NamesMessages, NamesThreads, ReceiptOn, SplitsText
 from bridge.store import inputs, people, recording, reports
 from bridge.store.engine import Store
-from bridge.store.recording import Draft, Ground, hash_key
+from bridge.store.recording import Draft, Ground
 from bridge.store.reports import Heard
+from bridge.store.rows import hash_key
 from bridge.telemetry import METRICS
 
 log = structlog.get_logger()
@@ -89,6 +91,28 @@ class Transport:
     title: str  # shown in disco, e.g. "Email" or "SMS"
     per_minute: int = 60
     per_day: int = 2000
+    # Whether the adapter has an optional port, asked once: isinstance of a protocol costs 10 µs.
+    names_messages: NamesMessages | None = None
+    names_threads: NamesThreads | None = None
+    splits_text: SplitsText | None = None
+
+    @classmethod
+    def of(
+        cls, name: str, jid: str, secret: str, adapter: Adapter, title: str, per_minute: int, per_day: int
+    ) -> Self:
+        """With the optional ports of its adapter."""
+        return cls(
+            name,
+            jid,
+            secret,
+            adapter,
+            title,
+            per_minute,
+            per_day,
+            adapter if isinstance(adapter, NamesMessages) else None,
+            adapter if isinstance(adapter, NamesThreads) else None,
+            adapter if isinstance(adapter, SplitsText) else None,
+        )
 
 
 Event = Written | ClientReceipt | ClientError
@@ -183,13 +207,13 @@ class Gateway:
             else "",
             body=written.body,
             wants_receipt=written.wants_receipt,
-            remote_id=adapter.remote_id(uid) if isinstance(adapter, NamesMessages) else "",
+            remote_id=where.names_messages.remote_id(uid) if where.names_messages else "",
             subject=" ".join(written.subject.split())[:MOST_SUBJECT],
             thread=written.thread[:256],
             reply_to=written.reply_to,
-            parts=_parts(adapter, written.body),
+            parts=_parts(where, written.body),
             threaded=adapter.capabilities.subjects,
-            first_subject=adapter.first_subject(written.body) if isinstance(adapter, NamesThreads) else "",
+            first_subject=where.names_threads.first_subject(written.body) if where.names_threads else "",
             options=written.options,
         )
 
@@ -383,11 +407,11 @@ def _record(
     return recording.record_out(connection, drafts, now) if drafts else []
 
 
-def _parts(adapter: Adapter, body: str) -> int:
+def _parts(transport: Transport, body: str) -> int:
     """How many deliveries a text becomes. Raises Denied when it is too long for the transport."""
-    if isinstance(adapter, SplitsText):
-        return max(len(adapter.parts(body)), 1)
-    longest = adapter.capabilities.longest_text
+    if transport.splits_text is not None:
+        return max(len(transport.splits_text.parts(body)), 1)
+    longest = transport.adapter.capabilities.longest_text
     if longest is not None and len(body) > longest:
         raise Denied(
             f"This is too long: {len(body)} characters, and at most {longest} go through. Send it in parts."

@@ -19,7 +19,8 @@ from bridge.ports import Parser
 from bridge.store import inputs, recording, reports
 from bridge.store.engine import Store, StoreFailed
 from bridge.store.inputs import RawInput
-from bridge.store.recording import Ground, Lane
+from bridge.store.recording import Ground
+from bridge.store.rows import Lane
 from bridge.telemetry import METRICS
 from bridge.worker import HEADER, Answer, Task
 
@@ -58,7 +59,9 @@ class Worker:
                     raise WorkerDied("the answer is too large")
                 answer: Answer = pickle.loads(await process.stdout.readexactly(length))
                 return answer
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, pickle.UnpicklingError) as error:
+        except Exception as error:
+            # Whatever it is: uvloop raises RuntimeError for a pipe that has just closed, and a spoilt
+            # pickle may raise anything.
             await self.end()
             raise WorkerDied(type(error).__name__) from error
         except BaseException:
@@ -134,12 +137,21 @@ class Intake:
                     self._bell.set()
             except StoreFailed as error:
                 log.error("cannot read the intake", error=str(error)[:200])
-                await asyncio.sleep(1.0)
+                await self._rest()
+            except Exception as error:  # nobody else would ever notice that mail is no longer read
+                log.exception("the intake broke, and goes on", error=type(error).__name__)
+                METRICS.errors.labels("intake").inc()
+                await self._rest()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_ANYWAY):
                     await self._bell.wait()
             if self._clock() - idle_since > _IDLE:
                 await self._worker.end()
+
+    async def _rest(self) -> None:
+        """A little, and then once more."""
+        await asyncio.sleep(1.0)
+        self._bell.set()
 
     async def _turn(self) -> bool:
         """Read and record what has waited longest. Answers whether there was anything."""

@@ -23,11 +23,12 @@ TOO_LONG = "[The rest of this mail is too long to show here.]"
 
 _SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
 _META_CHARSET = re.compile(rb"<meta[^<>]{0,200}charset=[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
-_STUBS = ("html", "browser", "view this", "anzeigen", "ansicht", "navigateur", "navegador", "does not support")
+_STUBS = ("html", "browser", "view this", "anzeigen", "ansicht", "navigateur", "navegador")
 _REPLIES = ("re:", "aw:", "antw:", "sv:", "vs:", "ref:", "odp:", "rif:", "r:", "res:", "ynt:", "отв:")
 _FORWARDS = (
     "fwd:", "fw:", "wg:", "tr:", "rv:", "enc:", "i:", "pd:", "vb:", "vl:", "doorst:", "i̇lt:", "ilt:",
-    "转发:", "轉寄:", "转发：", "轉寄：", "転送:", "전달:", "пересл:", "fs:", "προωθ:", "továbbítás:", "fwd：", "fw：",
+    "转发:", "轉寄:", "fs:",
+    "转发：", "轉寄：", "転送:", "전달:", "пересл:", "προωθ:", "továbbítás:", "fwd：", "fw：",
 )  # fmt: skip
 
 
@@ -153,6 +154,4 @@ def _without_armor(text: str) -> str:
 def _circumstances(root: mime.Part) -> Circumstances:
     subject = mime.header(root, "subject").lower()
     answers = bool(root.head.get("in-reply-to") or root.head.get("references"))
-    return Circumstances(
-        reply=answers or subject.startswith(_REPLIES), forward=subject.startswith(_FORWARDS)
-    )
+    return Circumstances(reply=answers or subject.startswith(_REPLIES), forward=subject.startswith(_FORWARDS))

@@ -21,7 +21,7 @@ from bridge.model import (
     State,
 )
 from bridge.policy import Standing, Verdict, may_go
-from bridge.store.recording import Lane, unpack
+from bridge.store.rows import Lane, unpack
 from bridge.store.tables import ASLEEP, OPEN, conversations, deliveries, lines, messages
 from bridge.store.telling import Told, tell
 

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
-from bridge.store.recording import ensure_contact, insert_new, unpack
+from bridge.store.conversations import ensure_contact
+from bridge.store.rows import insert_new, unpack
 from bridge.store.tables import contacts, conversations, deliveries, lines, messages, users
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, select, text, update
 
 from bridge.model import Direction, Kind, Outcome, Report, State
 from bridge.policy import AWAY
-from bridge.store.recording import Lane, insert_new
+from bridge.store.rows import Lane, insert_new
 from bridge.store.tables import ASLEEP, conversations, deliveries, messages, statuses, users
 from bridge.store.telling import Told, tell
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bridge.model import Kind, Note
-from bridge.store.recording import Lane, delivery_row, note_lane
+from bridge.store.rows import Lane, delivery_row, note_lane
 from bridge.store.tables import deliveries, messages
 
 RECEIPT, ERROR = "receipt", "error"

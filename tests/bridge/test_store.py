@@ -18,7 +18,7 @@ from bridge.store.claiming import Claimed, Settlement
 from bridge.store.engine import Store, StoreFailed, StoreLocked, database_url, locked, make_engine
 from bridge.store.reports import Heard
 from bridge.store.schema import SchemaTooNew, SchemaTooOld, migrate, require_current
-from bridge.store.tables import deliveries, intake, messages, metadata
+from bridge.store.tables import deliveries, intake, metadata
 from tests.bridge.records import GROUNDS, RECEIPTS_ON_SENT, draft, incoming
 
 RETRY = RetryPolicy()
@@ -404,9 +404,11 @@ async def test_one_bad_transaction_hurts_no_other_in_the_same_commit(store: Stor
         good(connection, b"half")
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
 
-    calls = [store.do(good, b"1"), store.do(bad), store.do(good, b"2"), store.do(broken), store.do(good, b"3")]
+    works = [(good, b"1"), (bad,), (good, b"2"), (broken,), (good, b"3")]
+    calls = [store.do(function, *arguments) for function, *arguments in works]
     answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [type(None), ValueError, type(None), StoreFailed, type(None)]
+    nothing = type(None)
+    assert [type(answer) for answer in answers] == [nothing, ValueError, nothing, StoreFailed, nothing]
     rows = await store.look(lambda c: [bytes(raw) for raw in c.execute(select(intake.c.raw)).scalars()])
     assert rows == [b"1", b"2", b"3"]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from enum import IntEnum
 
-from adapters.email.reading.lines import Line, Mark, next_written
+from adapters.email.reading.lines import Line, Mark
 
 _LONGEST = 500  # characters, over all its lines
 _MOST_LINES = 5
@@ -24,40 +24,42 @@ class Strength(IntEnum):
 
 
 # Verbs as programs write them, one line for each language or family.
-_VERBS = """
-    wrote|writes|has written
-    schrieb|schreibt|geschrieben
-    a écrit|a ecrit|écrivit|écrit|ecrit|nous a écrit
-    escribió|escribio|escribía|ha escrito|a escrito
-    ha scritto|scrisse|scrive|scriveva
-    escreveu|escreveram|escreve
-    schreef|schrijft|geschreven|het volgende geschreven
-    skrev|skriver|skreiv|skrifaði
-    kirjoitti|kirjoittaa|kirjoittanut
-    napisał|napisała|napisał\\(a\\)|napisał\\(-a\\)|napisali|pisze|napisana przez|napisane przez
-    napsal|napsala|napsal\\(a\\)|napsala\\(a\\)|napísal|napísala|napísal\\(a\\)|píše|odesílatel|používateľ
-    napisao|napisala|napisao/la|napisao je|napisala je|napisal|napisal\\(a\\)|je oseba|piše|је написао|је написао/ла|написао
-    написал|написала|написал\\(а\\)|написали|пишет|писал|писала
-    написав|написала|написав\\(ла\\)|написав\\(-ла\\)|пише|писав
-    написа|написах
-    yazdı|yazmış|şunu yazdı|şunları yazdı
-    έγραψε|έγραψαν|γράφει
-    a scris|scrie|scris
-    írta|írt|írja|ezt írta
-    va escriure|ha escrit|escrigué|missatge de
-    kirjutas|kirjutab|rašė|parašė|rakstīja
-    menulis|tulis|đã viết|viết
-    כתב|כתבה|כתב/ה|כתב\\(ה\\)|מאת
-    كتب|كتبت|كتبه|نوشت|نوشته
-    ने लिखा|लिखा
-""".split("\n")
+_VERBS = (
+    "wrote|writes|has written",
+    "schrieb|schreibt|geschrieben",
+    "a écrit|a ecrit|écrivit|écrit|ecrit|nous a écrit",
+    "escribió|escribio|escribía|ha escrito|a escrito",
+    "ha scritto|scrisse|scrive|scriveva",
+    "escreveu|escreveram|escreve",
+    "schreef|schrijft|geschreven|het volgende geschreven",
+    "skrev|skriver|skreiv|skrifaði",
+    "kirjoitti|kirjoittaa|kirjoittanut",
+    "napisał|napisała|napisał\\(a\\)|napisał\\(-a\\)|napisali|pisze|napisana przez|napisane przez",
+    "napsal|napsala|napsal\\(a\\)|napsala\\(a\\)|napísal|napísala|napísal\\(a\\)|píše|odesílatel|používateľ",
+    "napisao|napisala|napisao/la|napisao je|napisala je|napisal|napisal\\(a\\)|je oseba|piše",
+    "је написао|је написао/ла|написао",
+    "написал|написала|написал\\(а\\)|написали|пишет|писал|писала",
+    "написав|написала|написав\\(ла\\)|написав\\(-ла\\)|пише|писав",
+    "написа|написах",
+    "yazdı|yazmış|şunu yazdı|şunları yazdı",
+    "έγραψε|έγραψαν|γράφει",
+    "a scris|scrie|scris",
+    "írta|írt|írja|ezt írta",
+    "va escriure|ha escrit|escrigué|missatge de",
+    "kirjutas|kirjutab|rašė|parašė|rakstīja",
+    "menulis|tulis|đã viết|viết",
+    "כתב|כתבה|כתב/ה|כתב\\(ה\\)|מאת",
+    "كتب|كتبت|كتبه|نوشت|نوشته",
+    "ने लिखा|लिखा",
+)
 # Scripts that put no spaces between words.
-_JOINED_VERBS = "写道|寫道|写到|寫到|来信|のメール|さんは書きました|さんが書きました|書き込みました|" "작성|님이 씀|쓴 글|썼습니다|เขียนว่า|เขียน"
+_JOINED_VERBS = (
+    "写道|寫道|写到|寫到|来信|のメール|さんは書きました|さんが書きました|書き込みました|"
+    "작성|님이 씀|쓴 글|썼습니다|เขียนว่า|เขียน"
+)
 _SPACED = "|".join(word.strip() for words in _VERBS for word in words.split("|") if word.strip())
 _VERB = re.compile(rf"(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS}", re.IGNORECASE)
-_WROTE_LAST = re.compile(
-    rf"(?:(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS})[\s\"'*_-]*$", re.IGNORECASE
-)
+_WROTE_LAST = re.compile(rf"(?:(?<![\w.])(?:{_SPACED})(?!\w)|{_JOINED_VERBS})[\s\"'*_-]*$", re.IGNORECASE)
 # Languages in which the verb stands before the name or the date; elsewhere it ends the attribution.
 _VERB_WITHIN = re.compile(
     r"(?<!\w)(?:schrieb|geschrieben|schreef|skrev|skreiv|skrifaði|kirjoitti|kirjutas|tarihinde|yazdı|írta|"
@@ -74,20 +76,26 @@ _OPENERS = (
 )
 _OPENER_WORDS = frozenset(word.split(" ")[0] for word in _OPENERS.split(","))
 _DATE = re.compile(
-    r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,4}|(?<!\d)(?:19|20)\d\d(?!\d)|\d{4}\s?[年년]|(?<!\d)[\u0660-\u0669\u06f0-\u06f9]{4}"
+    r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,4}|(?<!\d)(?:19|20)\d\d(?!\d)|\d{4}\s?[年년]|"
+    r"(?<!\d)[\u0660-\u0669\u06f0-\u06f9]{4}"
 )
-_TIME = re.compile(r"(?<!\d)\d{1,2}\s?[:.h時时시]\s?\d{2}(?!\d{2})|\d[時时시点點]|\d\s?(?:am|pm)\b", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?<!\d)\d{1,2}\s?[:.h時时시]\s?\d{2}(?!\d{2})|\d[時时시点點]|\d\s?(?:am|pm)\b", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}")
 _ADDRESS_LAST = re.compile(r"@[^\s<>()\[\]\",;]{1,200}\s?(?:<mailto:[^<>]{1,200}>)?\s?[>)\]]+[\s\"'*_]*$")
 _FROM_ADDRESS_LAST = re.compile(
-    r"\s(?:from|by|von|de|par|por|da|di|van|från|fra|od|от|від)\s[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}$"
+    r"\s(?:from|by|von|de|par|por|da|di|van|från|fra|od|от|від)\s"
+    r"[^\s<>()\[\]\",;:]{1,80}@[^\s<>()\[\]\",;:]{1,200}$"
 )
 _GMAIL_ISO = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?(?: \d\d:\d\d (?:GMT|UTC)[+-]\d\d:?\d\d)? \S")
 _ISO_WITH_ZONE = re.compile(r"\d{4}-\d\d-\d\d \d\d?:\d\d (?:GMT|UTC)[+-]\d\d?:?\d\d \S")
-_INVISIBLE = str.maketrans("", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_INVISIBLE = str.maketrans(
+    "", "", "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+)
 _BEFORE = " \t*_-–—‐>|"
 _AFTER = " \t*_-–—‐"
-_ENDS = (":", "：", ">", "wrote", "---", "﹕")
+_ENDS = (":", "：", ">", "wrote", "﹕")
 _SENTENCE_ENDS = (". ", "! ", "? ", "; ")
 
 
@@ -140,9 +148,10 @@ def judge(text: str) -> tuple[int, Strength]:
         return begins, _by_verb(bare, begins, address, date, time)
     if _LOGGED.match(bare) or _TO_ADDRESS.search(bare):
         return 0, Strength.NONE  # a line of a log
-    if begins == 2 and date and address and (_ADDRESS_LAST.search(bare) or _FROM_ADDRESS_LAST.search(bare)):
-        if (colon and time) or (_GMAIL_ISO.match(bare) and len(bare) < 150):
-            return 2, Strength.STRONG
+    ends = _ADDRESS_LAST.search(bare) or _FROM_ADDRESS_LAST.search(bare)
+    complete = (colon and time) or (len(bare) < 150 and _GMAIL_ISO.match(bare))
+    if begins == 2 and date and address and ends and complete:
+        return 2, Strength.STRONG
     if colon and (address or (date and time)) and len(bare.split()) <= 25:
         return begins, Strength.WEAK  # perhaps in a language that is not in the table
     return 0, Strength.NONE
@@ -217,10 +226,14 @@ def _may_end(text: str) -> bool:
     if not text or len(text) > _LONGEST:
         return False
     text = text.translate(_INVISIBLE).rstrip(" *_")
+    if text.endswith("---"):
+        return "@" in text or any(map(str.isdigit, text))
     if text.endswith(_ENDS):
         return True
-    return bool(_WROTE_LAST.search(text[-40:])) if text[-1:].isalpha() and "@" in text else bool(
-        text[:1].isdigit() and _ISO_WITH_ZONE.match(text)
+    return (
+        bool(_WROTE_LAST.search(text[-40:]))
+        if text[-1:].isalpha() and "@" in text
+        else bool(text[:1].isdigit() and _ISO_WITH_ZONE.match(text))
     )
 
 

@@ -83,7 +83,9 @@ def _at(lines: Sequence[Line], place: int, free: int, tried: int) -> tuple[Bound
         return Boundary(Kind.ATTRIBUTION, place, place + 1), tried
     if place >= tried and blocks.label(line.text) is not None:
         above = lines[place - 1].text if place else ""
-        end, complete = blocks.find(lines, place, announced=blocks.is_rule(above) or blocks.is_ruled_title(above))
+        end, complete = blocks.find(
+            lines, place, announced=blocks.is_rule(above) or blocks.is_ruled_title(above)
+        )
         if complete:
             titled = place > free and blocks.is_ruled_title(above)
             return Boundary(Kind.BLOCK, place - titled, end), tried
@@ -97,7 +99,7 @@ def _at(lines: Sequence[Line], place: int, free: int, tried: int) -> tuple[Bound
 def _announced(lines: Sequence[Line], start: int, end: int, kind: Kind) -> Boundary:
     """A separator together with the header block or attribution below it."""
     first = next_written(lines, end)
-    if first is not None and not lines[first].depth:
+    if first is not None and not lines[first].depth and blocks.separator(lines[first].text) is None:
         after, complete = blocks.find(lines, first, announced=True)
         if complete:
             return Boundary(kind, start, after)

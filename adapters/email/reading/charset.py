@@ -136,7 +136,7 @@ def _strictly(raw: bytes, name: str) -> str | None:
         return raw.decode(name)
     except UnicodeDecodeError as error:
         # We may have cut the text ourselves within a character.
-        if error.start < len(raw) - 3 or error.start == 0:
+        if not error.reason.startswith(("unexpected end", "incomplete")) or error.start == 0:
             return None
     except (LookupError, ValueError):
         return None

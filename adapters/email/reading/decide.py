@@ -103,9 +103,7 @@ def _cut_up(lines: Sequence[Line], pieces: list[_Piece]) -> None:
 
 
 def _wrote_something(pieces: Sequence[_Piece]) -> bool:
-    return any(
-        _says_something(written(signatures.strip(piece.lines))) for piece in pieces if not piece.quote
-    )
+    return any(_says_something(written(signatures.strip(piece.lines))) for piece in pieces if not piece.quote)
 
 
 def _says_something(text: str) -> bool:

@@ -14,15 +14,22 @@ from adapters.email.reading.lines import Line, Mark, at_depth
 
 _DEEPEST = 300  # open elements; what is nested deeper is read as if it were not nested
 _MOST_TABLES = 12
+_MOST_PRE_LINES = 5000  # of one preformatted text
+TEXT_LIMIT = 256 * 1024  # characters of text
 
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-_BLOCKS = frozenset(
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_VOID = _names("area base br col embed hr img input link meta param source track wbr")
+_BLOCKS = _names(
     "address article aside blockquote body center dd div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section table tbody td tfoot th thead tr ul "
-    "caption details summary".split()
+    "h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section table tbody td tfoot th thead tr "
+    "ul caption details summary "
 )
-_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote pre ul ol".split())
-_SKIPPED = frozenset("head script style title template object svg noscript select option button-x".split())
+_SPACED = _names("p h1 h2 h3 h4 h5 h6 blockquote pre ul ol")
+_SKIPPED = _names("head script style title template object svg noscript select option")
 _STYLES = {
     "b": "*", "strong": "*", "i": "_", "em": "_", "s": "~", "del": "~", "strike": "~",
     "h1": "*", "h2": "*", "h3": "*", "h4": "*",
@@ -99,22 +106,25 @@ class _Writer:
 def to_lines(source: str) -> tuple[list[Line], bool]:
     """The lines that a reader sees, and whether they are all of them."""
     writer = _Writer()
+    complete = True
+    left = TEXT_LIMIT
     for count, token in enumerate(tokens(source)):
-        if count >= TOKEN_LIMIT:
+        if count >= TOKEN_LIMIT or left <= 0:
+            complete = False
             break
         if not token.tag:
             if not writer.hidden:
-                _text(writer, token.text)
+                _text(writer, token.text[:left])
+                complete = complete and len(token.text) <= left
+                left -= len(token.text) + 20 * token.text.count("\n")
         elif token.tag.startswith("/"):
             _end(writer, token.tag[1:])
         else:
             _start(writer, token)
-    else:
-        count = 0
     while writer.open:
         _close(writer)
     _flush(writer)
-    return writer.lines, count < TOKEN_LIMIT
+    return writer.lines, complete
 
 
 def _start(writer: _Writer, token: Token) -> None:
@@ -139,27 +149,37 @@ def _plain_element(tag: str) -> _Open:
 
 
 def _element(tag: str, attributes: dict[str, str]) -> _Open:
+    element = _plain_element(tag)
     style = attributes.get("style", "").lower().replace(" ", "")
-    names = {attributes.get("id", "").lower(), *attributes.get("class", "").lower().split()[:8]}
-    element = _Open(tag)
-    element.hidden = tag in _SKIPPED or bool(style and _HIDDEN.search(style))
-    element.quote = bool(names & _QUOTES) or any(name.startswith("yahoo_quoted") for name in names)
-    if tag == "blockquote":
-        indents = "border:none" in style or "webkit-indent-blockquote" in names
-        element.quote = not indents or attributes.get("type") == "cite"
-    if names & _CUTS:
-        element.mark = Mark.CUT
-    elif names & _SIGNATURES or "data-signatureblock" in attributes:
+    names = {
+        name[:60] for name in f"{attributes.get('id', '')} {attributes.get('class', '')}".lower().split()[:9]
+    }
+    if style and _HIDDEN.search(style):
+        element.hidden = True
+    if names:
+        element.quote = (
+            element.quote or bool(names & _QUOTES) or any(name.startswith("yahoo_quoted") for name in names)
+        )
+        element.mark = _mark(names)
+    if "data-signatureblock" in attributes:
         element.mark = Mark.SIGNATURE
-    elif names & _ATTRIBUTIONS:
-        element.mark = Mark.ATTRIBUTION
-    if tag == "a":
+    if tag == "blockquote" and attributes.get("type") != "cite":
+        element.quote = "border:none" not in style and "webkit-indent-blockquote" not in names
+    elif tag == "a":
         element.href = links.target(attributes.get("href", ""))
     elif tag == "p" and (_FLAT.search(style) or any(name.startswith("mso") for name in names)):
         element.style = "flat"
-    elif not (tag == "b" and "font-weight:normal" in style):
-        element.style = _STYLES.get(tag, "")
+    elif tag == "b" and "font-weight:normal" in style:
+        element.style = ""
     return element
+
+
+def _mark(names: set[str]) -> Mark:
+    if names & _CUTS:
+        return Mark.CUT
+    if names & _SIGNATURES:
+        return Mark.SIGNATURE
+    return Mark.ATTRIBUTION if names & _ATTRIBUTIONS else Mark.NONE
 
 
 def _enter(writer: _Writer, element: _Open) -> None:
@@ -277,7 +297,7 @@ def _item(writer: _Writer) -> None:
 
 def _text(writer: _Writer, text: str) -> None:
     if writer.counts.get("pre"):
-        first, *others = text.split("\n")
+        first, *others = text.split("\n", _MOST_PRE_LINES)
         writer.pieces.append(first)
         for other in others:
             _flush(writer, line_end=True)

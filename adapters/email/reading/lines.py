@@ -91,6 +91,8 @@ def _read(line: str) -> Line:
         place = len(raw)
     if not depth:
         return Line(raw, raw.strip(), 0)
+    if depth > 5 and place == len(raw) and ">>>>>>" in raw:
+        return Line(raw, ">>>>>>", 1)  # a rule made of such signs, quoted once
     return Line(raw, raw[place:].strip(), depth)
 
 

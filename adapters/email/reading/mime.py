@@ -22,7 +22,8 @@ _HEAD_LIMIT = 64 * 1024
 _VALUE_LIMIT = 2000  # the standard library's parameter parsing is quadratic
 _CANDIDATES = 4000  # boundary look-alikes examined in one part
 
-_NOT_BASE64 = bytes(byte for byte in range(256) if not (chr(byte).isascii() and chr(byte).isalnum()) and byte not in b"+/=")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 
 _heads = BytesParser(policy=policy.compat32)
 

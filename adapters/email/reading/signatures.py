@@ -16,46 +16,69 @@ _SENT_FROM = (
     "sent from,sent via,sent with,sent using,sent by,sent on,sent through,from my iphone,from my ipad,"
     "from my mobile,someone from mobile,get outlook for,download outlook for,get the outlook app,"
     "get bluemail,get typeapp,composed with,composed on,written on my,typed on my,"
-    "von meinem,von meiner,gesendet von,gesendet mit,gesendet via,gesendet aus,gesendet über,gesendet vom,"
-    "diese nachricht wurde von,diese nachricht wurde mit,diese e-mail wurde von meinem,mit meinem iphone,"
-    "holen sie sich outlook,outlook für,laden sie outlook,unterwegs gesendet,mobil gesendet,verfasst mit,"
-    "envoyé de,envoyé depuis,envoyé à partir,envoyé avec,envoyé par,envoyé via,envoyé du,envoyée depuis,envoyé d’,envoyé d',"
+    "von meinem,von meiner,gesendet von,gesendet mit,gesendet via,gesendet aus,gesendet über,"
+    "gesendet vom,"
+    "diese nachricht wurde von,diese nachricht wurde mit,diese e-mail wurde von meinem,"
+    "mit meinem iphone,"
+    "holen sie sich outlook,outlook für,laden sie outlook,unterwegs gesendet,mobil gesendet,"
+    "verfasst mit,"
+    "envoyé de,envoyé depuis,envoyé à partir,envoyé avec,envoyé par,envoyé via,envoyé du,"
+    "envoyée depuis,envoyé d’,envoyé d',"
     "télécharger outlook,télécharger outlook pour,obtenez outlook,obtenir outlook,"
-    "enviado desde,enviado con,enviado vía,enviado por mi,enviado por,enviado mediante,obtener outlook,obtén outlook,"
+    "enviado desde,enviado con,enviado vía,enviado por mi,enviado por,enviado mediante,obtener outlook,"
+    "obtén outlook,"
     "descargar outlook,enviado a través,"
     "inviato da,inviato dal,inviato con,inviato tramite,inviato via,ottieni outlook,scarica outlook,"
-    "enviado do,enviado da,enviado de,enviado pelo,enviado através,enviado via,enviado a partir,enviado com,"
+    "enviado do,enviado da,enviado de,enviado pelo,enviado através,enviado via,enviado a partir,"
+    "enviado com,"
     "obter o outlook,obtenha o outlook,baixar o outlook,baixe o outlook,transferir o outlook,"
-    "verstuurd vanaf,verstuurd vanuit,verstuurd met,verstuurd via,verzonden vanaf,verzonden met,verzonden via,"
+    "verstuurd vanaf,verstuurd vanuit,verstuurd met,verstuurd via,verzonden vanaf,verzonden met,"
+    "verzonden via,"
     "verzonden vanuit,verzonden door,outlook voor,download outlook,"
     "skickat från,skickades från,skickat via,skickat med,skickat av,hämta outlook,sänt från,"
     "sendt fra,sendt via,sendt med,hent outlook,få outlook,skaff deg outlook,last ned outlook,"
     "lähetetty,hanki outlook,"
-    "wysłane z,wysłano z,wysłano za,wysłane za,pobierz outlook,pobierz program outlook,pobierz aplikację outlook,uzyskaj outlook,uzyskaj program outlook,"
-    "odesláno z,odesláno ze,odesláno pomocí,odoslané z,odoslané zo,odoslané pomocou,získat outlook,získejte outlook,"
+    "wysłane z,wysłano z,wysłano za,wysłane za,pobierz outlook,pobierz program outlook,"
+    "pobierz aplikację outlook,uzyskaj outlook,uzyskaj program outlook,"
+    "odesláno z,odesláno ze,odesláno pomocí,odoslané z,odoslané zo,odoslané pomocou,získat outlook,"
+    "získejte outlook,"
     "získajte outlook,získať outlook,stáhnout outlook,"
-    "poslano s,poslano sa,poslano iz,poslano z,poslato sa,poslato iz,послато са,nabavite outlook,preuzmite outlook,"
+    "poslano s,poslano sa,poslano iz,poslano z,poslato sa,poslato iz,послато са,nabavite outlook,"
+    "preuzmite outlook,"
     "pridobite outlook,prenesite outlook,"
-    "отправлено с,отправлено из,отправлено от,отправлено через,отправлено со,послано с,получить outlook,скачать outlook,"
-    "скачайте outlook,надіслано з,надіслано із,надіслано зі,відправлено з,відправлено із,надіслано через,"
-    "отримати outlook,завантажити outlook,завантажте outlook,изпратено от,изпратено чрез,изтегляне на outlook,"
-    "发自我的,来自我的,發自我的,來自我的,从我的,從我的,发送自,傳送自,寄自我的,獲取 outlook,获取 outlook,取得 outlook,下载 outlook,通过我的,"
+    "отправлено с,отправлено из,отправлено от,отправлено через,отправлено со,послано с,"
+    "получить outlook,скачать outlook,"
+    "скачайте outlook,надіслано з,надіслано із,надіслано зі,відправлено з,відправлено із,"
+    "надіслано через,"
+    "отримати outlook,завантажити outlook,завантажте outlook,изпратено от,изпратено чрез,"
+    "изтегляне на outlook,"
+    "发自我的,来自我的,發自我的,來自我的,从我的,從我的,发送自,傳送自,寄自我的,獲取 outlook,"
+    "获取 outlook,取得 outlook,下载 outlook,通过我的,"
     "나의 iphone,내 iphone,나의 ipad,내 ipad,삼성 갤럭시,iphoneから,ipadから,androidから,"
     "elküldve,küldve,az outlook,outlook letöltése,"
-    "trimis de pe,trimis din,trimis de la,trimis prin,trimis cu,obțineți outlook,descărcați outlook,obţineţi outlook,"
-    "στάλθηκε από,εστάλη από,απεστάλη από,σταλμένο από,αποκτήστε το outlook,λήψη του outlook,κατεβάστε το outlook,"
-    "saadetud minu,saadetud,hangi outlook,išsiųsta iš,išsiųsta naudojant,nosūtīts no,gaukite outlook,iegūt outlook,"
+    "trimis de pe,trimis din,trimis de la,trimis prin,trimis cu,obțineți outlook,descărcați outlook,"
+    "obţineţi outlook,"
+    "στάλθηκε από,εστάλη από,απεστάλη από,σταλμένο από,αποκτήστε το outlook,λήψη του outlook,"
+    "κατεβάστε το outlook,"
+    "saadetud minu,saadetud,hangi outlook,išsiųsta iš,išsiųsta naudojant,nosūtīts no,gaukite outlook,"
+    "iegūt outlook,"
     "נשלח מ,נשלח באמצעות,נשלח מה,קבל את outlook,הורד את outlook,"
-    "أرسلت من,أُرسلت من,تم الإرسال من,مرسل من,أرسل من,ارسلت من,الحصول على outlook,احصل على outlook,ارسال شده از,"
+    "أرسلت من,أُرسلت من,تم الإرسال من,مرسل من,أرسل من,ارسلت من,الحصول على outlook,احصل على outlook,"
+    "ارسال شده از,"
     "enviat des,enviat amb,obteniu outlook,dikirim dari,terkirim dari,dapatkan outlook,dihantar dari,"
     "đã gửi từ,được gửi từ,gửi từ,tải outlook,ส่งจาก,รับ outlook,sent úr,sent frá,मेरे iphone से,"
-    "yahoo mail:,yahoo mail :,mobile.de,virus-free.,virenfrei.,garanti sans virus,libre de virus,privo di virus.,"
-    "this email has been checked for viruses,diese e-mail wurde von avast,l'absence de virus dans ce courrier"
+    "yahoo mail:,yahoo mail :,mobile.de,virus-free.,virenfrei.,garanti sans virus,libre de virus,"
+    "privo di virus.,"
+    "this email has been checked for viruses,diese e-mail wurde von avast,"
+    "l'absence de virus dans ce courrier"
 )
 _SENT_FROM_ENDINGS = (
-    "gesendet,gesendet.,verschickt,gönderildi,gönderilmiştir,gönderildi.,傳送,传送,发送,發送,寄出,發出,から送信,から送信しました,より送信,から送信。,"
-    "에서 보냄,에서 보냈습니다,에서 보낸 메일,에서 보냄.,küldve,elküldve,küldve.,edinin,indirin,を入手,をダウンロード,をインストール,"
-    "다운로드,가져오기,받기,verstuurd,verzonden,downloaden,ophalen,herunterladen,beziehen,abrufen,letöltése,beszerzése,से भेजा गया"
+    "gesendet,gesendet.,verschickt,gönderildi,gönderilmiştir,gönderildi.,傳送,传送,发送,發送,寄出,發出,"
+    "から送信,から送信しました,より送信,から送信。,"
+    "에서 보냄,에서 보냈습니다,에서 보낸 메일,에서 보냄.,küldve,elküldve,küldve.,edinin,indirin,を入手,"
+    "をダウンロード,をインストール,"
+    "다운로드,가져오기,받기,verstuurd,verzonden,downloaden,ophalen,herunterladen,beziehen,abrufen,"
+    "letöltése,beszerzése,से भेजा गया"
 )
 # A single device or app, and nothing to be told about it.
 _PREFIXES = tuple(word.strip() for word in _SENT_FROM.split(",") if word.strip())
@@ -69,7 +92,8 @@ _APPS = re.compile(
 )
 _LINK = re.compile(r"<?\[?(?:https?://|mailto:)[^\s<>\]]{0,400}[>\])]*|\(https?://[^\s()]{0,400}\)")
 _EXCUSE = re.compile(
-    r"[.,;:–—-]?\s+(?:please |pls )?(?:excuse|pardon|forgive|sorry for|apologies for|bitte entschuldig\w*)\b.{0,120}$",
+    r"[.,;:–—-]?\s+(?:please |pls )?(?:excuse|pardon|forgive|sorry for|apologies for|"
+    r"bitte entschuldig\w*)\b.{0,120}$",
     re.IGNORECASE,
 )
 _MARKUP = str.maketrans("", "", "*_[]()<>\u200e\u200f\u202a\u202b\u202c")
@@ -78,7 +102,8 @@ _FOOTER = re.compile(
     r"mailing list|mailinglist|/listinfo|/mailman|unsubscribe|google groups|abmelden|abbestellen|"
     r"se désabonner|désinscri|darse de baja|cancelar la suscripci|disiscriv|cancellarsi|cancelar inscri|"
     r"afmelden|uitschrijven|avregistrera|avprenumerera|meld deg av|afmeld|peruuta tilaus|wypisa|"
-    r"odhlásit|отписаться|відписатися|aboneliğinizi|退订|配信停止|수신거부|list archives|groups\.io|list info",
+    r"odhlásit|отписаться|відписатися|aboneliğinizi|退订|配信停止|수신거부|"
+    r"list archives|groups\.io|list info",
     re.IGNORECASE,
 )
 _FOOTER_STARTS = (
@@ -140,8 +165,10 @@ def is_rule(text: str) -> bool:
 
 def _drop_trailing_rules(lines: list[Line]) -> list[Line]:
     end = len(lines)
-    while end and lines[end - 1].mark is not Mark.CODE and (
-        not lines[end - 1].text or (is_rule(lines[end - 1].text) and not lines[end - 1].depth)
+    while (
+        end
+        and lines[end - 1].mark is not Mark.CODE
+        and (not lines[end - 1].text or (is_rule(lines[end - 1].text) and not lines[end - 1].depth))
     ):
         end -= 1
     return lines[:end]
@@ -192,7 +219,10 @@ def _reads_as_signature(texts: Sequence[str]) -> bool:
 
 def _continues_patch(lines: list[Line], place: int) -> bool:
     """In a patch "--" is a removed line when more of the patch follows."""
-    return any(line.raw.startswith(("diff --git ", "@@ ", "+++ ", "+", "- ")) for line in lines[place + 1 :])
+    return any(line.raw.startswith(("diff --git ", "@@ -", "+++ ")) for line in lines[place + 1 :]) or (
+        any(line.raw.startswith("@@ -") for line in lines[:place])
+        and any(line.raw.startswith(("+", "- ")) for line in lines[place + 1 :])
+    )
 
 
 def _drop_footer(lines: list[Line]) -> list[Line]:

@@ -1,0 +1,92 @@
+"""Rows as the record writes them: lanes, keys, messages, deliveries. What the other modules share."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from bridge.model import Kind, Note, State
+from bridge.store.tables import messages
+
+Lane = tuple[str, str]  # outlet, lane
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """An INSERT for this database that knows ON CONFLICT."""
+    return sqlite_insert(table) if connection.dialect.name == "sqlite" else postgresql_insert(table)
+
+
+def hash_key(*parts: str) -> str:
+    """A dedupe key of fixed size."""
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+
+def out_lane(transport: str, conversation: int) -> Lane:
+    return transport, f"out/{conversation}"
+
+
+def in_lane(transport: str, conversation: int) -> Lane:
+    return f"xmpp:{transport}", f"in/{conversation}"
+
+
+def note_lane(transport: str, conversation: int) -> Lane:
+    return f"xmpp:{transport}", f"note/{conversation}"
+
+
+def pack(values: Mapping[str, str]) -> str:
+    """A small mapping as a column keeps it."""
+    return json.dumps(dict(values), ensure_ascii=False, separators=(",", ":")) if values else ""
+
+
+def unpack(text: str | None) -> dict[str, str]:
+    return json.loads(text) if text else {}
+
+
+def pack_note(note: Note) -> str:
+    return json.dumps(asdict(note), ensure_ascii=False, separators=(",", ":"))
+
+
+def insert_messages(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:
+    """Insert message rows; their ids, in order."""
+    statement: Insert = insert(messages)
+    result = connection.execute(statement.returning(messages.c.id, messages.c.uid), rows)
+    by_uid = {row.uid: row.id for row in result}
+    return [by_uid[row["uid"]] for row in rows]
+
+
+def delivery_row(
+    lane: Lane,
+    kind: Kind,
+    message_id: int | None,
+    *,
+    sender: str,
+    recipient: str,
+    now: float,
+    sender_name: str = "",
+    stanza_id: str = "",
+    note: Note | None = None,
+    part: int = 1,
+    parts: int = 1,
+) -> dict[str, Any]:
+    """A row of the deliveries table, due at once."""
+    return {
+        "outlet": lane[0],
+        "lane": lane[1],
+        "kind": kind,
+        "message_id": message_id,
+        "sender": sender,
+        "sender_name": sender_name,
+        "recipient": recipient,
+        "stanza_id": stanza_id,
+        "note": pack_note(note) if note is not None else "",
+        "part": part,
+        "parts": parts,
+        "state": State.READY,
+        "due_at": now,
+        "recorded_at": now,
+    }
