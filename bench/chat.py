@@ -94,7 +94,7 @@ class Exchange:
         self._window = window
 
     async def run(
-        self, count: int, stanza: Callable[[int], str], timeout: float, *, first: int = 0
+        self, count: int, stanza: Callable[[int], str], within: float, *, first: int = 0
     ) -> list[float]:
         """Seconds from the start until each answer. `stanza(n)` must come back as receipt id or body `mN`."""
         loop = asyncio.get_running_loop()
@@ -126,6 +126,6 @@ class Exchange:
         for session in self._sessions:
             session.seen = heard(session, [0])
             feed(session, self._window)
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             await done
         return sorted(answered.values())

@@ -19,14 +19,15 @@ from bridge import bell, service
 from bridge.dispatcher import Dispatcher
 from bridge.gateway import Gateway, Transport
 from bridge.intake import Intake
+from bridge.memory import Memories
 from bridge.policy import DAY, RetryPolicy
-from bridge.ports import Context, Outlet, TakesWebhooks, TellsHealth
-from bridge.registry import adapters
+from bridge.ports import Outlet, TakesWebhooks, TellsHealth
 from bridge.settings import Settings
-from bridge.settings.keys import derive, master_key
+from bridge.settings.build import adapter_for
+from bridge.settings.keys import master_key
 from bridge.store import inputs, queue, upkeep
 from bridge.store.engine import Store, StoreFailed, database_url, locked, ping
-from bridge.store.schema import migrate, require_current
+from bridge.store.schema import migrate, needs_migration, require_current
 from bridge.telemetry import METRICS
 from bridge.web.pages import Probes
 from bridge.web.server import Answer, Listening, serving
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 AGAIN = 75  # exit status (EX_TEMPFAIL): start me again, with the settings as they are now
 GRACE = 10.0  # seconds that a stop gives to what is on its way
 _UPKEEP_EVERY = 3600.0
+_PRESUME_EVERY = 300.0
 
 
 async def run(settings: Settings) -> int:
@@ -97,11 +99,11 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         if settings.gateway.database == "sqlite":
             stack.enter_context(locked(data_dir))
-            migrate(url)
+            await _migrated(url)
         else:
             await asyncio.to_thread(require_current, url)
         store = await stack.enter_async_context(Store(url))
-        transports = build_transports(settings)
+        transports = build_transports(settings, Memories(store))
         gateway = Gateway(store, transports, settings.gateway.allow)
         components = {
             name: Component(transport, gateway, settings.xmpp, read=read)
@@ -118,23 +120,27 @@ async def running(
         state = Running(gateway, dispatcher, components, store, listening.public, listening.admin)
         stack.push_async_callback(_drain, dispatcher)
         await stack.enter_async_context(_connected(state))
-        await stack.enter_async_context(_chores(settings, store))
+        await stack.enter_async_context(_chores(settings, store, gateway))
         log.info("running", transports=list(transports), seconds=round(time.monotonic() - began, 3))
         yield state
 
 
-def build_transports(settings: Settings) -> dict[str, Transport]:
-    """Each configured adapter, built from its settings."""
+async def _migrated(url: str) -> None:
+    """SQLite is brought up to date by `run` itself, which says so."""
+    if not await asyncio.to_thread(needs_migration, url):
+        return
+    log.info("migrating the database; a copy of the old one is left beside it")
+    service.still_starting(900)
+    before, after = await asyncio.to_thread(migrate, url)
+    log.info("migrated", before=before, after=after)
+
+
+def build_transports(settings: Settings, memories: Memories) -> dict[str, Transport]:
+    """Each configured adapter, bound to its component."""
     master = master_key(settings)
     built = {}
     for name, one in settings.transports.items():
-        context = Context(
-            transport=name,
-            domain=settings.xmpp.domain,
-            public_url=settings.gateway.public_url,
-            derive_key=partial(derive, master),
-        )
-        adapter = adapters()[one.adapter].from_settings(one, context)
+        adapter = adapter_for(settings, name, master)
         built[name] = Transport.of(
             name,
             one.jid,
@@ -262,20 +268,27 @@ async def _measure(store: Store, components: Mapping[str, Component]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _chores(settings: Settings, store: Store) -> AsyncIterator[None]:
-    """Removes what need not be kept any longer, every hour."""
+async def _chores(settings: Settings, store: Store, gateway: Gateway) -> AsyncIterator[None]:
+    """Removes what need not be kept any longer, every hour; gives receipts that nobody reports on."""
 
-    async def work() -> None:
+    async def tidy() -> None:
+        await upkeep.tidy_all(store, time.time(), settings.gateway.keep_bodies_days * DAY)
+
+    async def repeat(work: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
-            await asyncio.sleep(_UPKEEP_EVERY)
+            await asyncio.sleep(every)
             try:
-                await upkeep.tidy_all(store, time.time(), settings.gateway.keep_bodies_days * DAY)
+                await work()
             except StoreFailed as error:
-                log.warning("tidying up failed", error=str(error)[:200])
+                log.warning("a chore failed", error=str(error)[:200])
 
-    task = asyncio.create_task(work(), name="upkeep")
+    tasks = [
+        asyncio.create_task(repeat(tidy, _UPKEEP_EVERY), name="upkeep"),
+        asyncio.create_task(repeat(gateway.presume, _PRESUME_EVERY), name="presume"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

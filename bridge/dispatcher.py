@@ -185,7 +185,7 @@ class _Runner:
                 log.error("cannot read the queue", outlet=self._name, error=str(error)[:200])
                 await asyncio.sleep(1.0)
             except Exception as error:  # nobody else would ever notice that nothing goes out any more
-                log.exception("a queue runner broke, and goes on", outlet=self._name, error=type(error).__name__)
+                log.exception("dispatching broke, and goes on", outlet=self._name, error=type(error).__name__)
                 METRICS.errors.labels("dispatcher").inc()
                 await asyncio.sleep(1.0)
 

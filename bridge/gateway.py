@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from bridge.addressing import to_address, to_local
 from bridge.gather import Gather
-from bridge.model import Address, Contact, Delivery, DeliveryId, Envelope, Incoming, Line, Report
+from bridge.model import Address, Contact, Delivery, DeliveryId, Envelope, Incoming, Line, Message, Report
 from bridge.policy import Allowance, wait_in_words
 from bridge.ports import Adapter, BadAddress, Inbox, NamesMessages, NamesThreads, ReceiptOn, SplitsText
-from bridge.store import inputs, people, recording, reports
+from bridge.store import asking, inputs, people, recording, reports
 from bridge.store.engine import Store
 from bridge.store.recording import Draft, Ground
 from bridge.store.reports import Heard
@@ -382,6 +382,24 @@ class Gateway:
         """Somebody else may have changed who is registered."""
         self._known.clear()
 
+    async def bound(self, transport: str, remote_ids: Sequence[str]) -> Mapping[str, DeliveryId]:
+        return await self._store.look(asking.bound, transport, remote_ids)
+
+    async def recorded(self, transport: str, remote_ids: Sequence[str]) -> set[str]:
+        return await self._store.look(asking.recorded, transport, remote_ids)
+
+    async def opens(self, message: Message) -> bool:
+        return await self._store.look(asking.opens, message.conversation_id, message.id)
+
+    async def presume(self) -> None:
+        """Give the receipts of what went long ago and was never reported on."""
+        now = self._clock()
+        for name, transport in self.transports.items():
+            after = transport.adapter.capabilities.presume_after
+            if after is not None:
+                while lanes := await self._store.do(asking.presume, name, now - after, now):
+                    self.ring(lanes)
+
     async def _keep(self, gathered: list[tuple[bytes, Envelope]]) -> list[None]:
         await self._store.do(inputs.keep, gathered)
         self.ring_intake()
@@ -437,3 +455,12 @@ class _TransportInbox:
 
     async def knows(self, recipient: str) -> bool:
         return await self._gateway.knows(self._transport, recipient)
+
+    async def bound(self, remote_ids: Sequence[str]) -> Mapping[str, DeliveryId]:
+        return await self._gateway.bound(self._transport, remote_ids)
+
+    async def recorded(self, remote_ids: Sequence[str]) -> set[str]:
+        return await self._gateway.recorded(self._transport, remote_ids)
+
+    async def opens(self, message: Message) -> bool:
+        return await self._gateway.opens(message)

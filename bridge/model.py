@@ -26,6 +26,7 @@ class Kind(StrEnum):
     """What a delivery carries."""
 
     MESSAGE = "message"  # what somebody wrote
+    FILE = "file"  # towards XMPP: a file of a message; `part` tells which of its attachments
     RECEIPT = "receipt"  # XEP-0184: the message has reached the next hop, or the far end
     ERROR = "error"  # an error stanza that answers one message
     NOTICE = "notice"  # a chat line written by the gateway itself
@@ -38,6 +39,7 @@ class State(StrEnum):
     WAITING = "waiting"  # to be tried at its due time
     CLAIMED = "claimed"  # handed to an outlet that must not repeat; committed before the attempt
     DOUBT = "doubt"  # the line broke after we spoke: to be reconciled
+    HELD = "held"  # kept until the user says a word: a stranger's, or of somebody muted
     SENT = "sent"  # the next hop has it
     DELIVERED = "delivered"  # the far end said so
     FAILED = "failed"  # certainly not delivered, and not to be tried again
@@ -62,8 +64,11 @@ class Attachment:
 
     name: str
     media_type: str
-    blob: str  # key of the blob in the store
-    size: int
+    blob: str  # key of the blob in the store; empty as long as only its source is known, or when it is gone
+    size: int  # bytes; 0 if nobody has said
+    source: str = ""  # outwards: the URL at which the user shared it
+    url: str = ""  # inwards: where it has been uploaded to
+    id: int = 0  # of its record; 0 before there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,7 @@ class Incoming:
     remote_id: str = ""
     references: tuple[str, ...] = ()  # remote ids of earlier messages, oldest first; the last is answered
     files: tuple[File, ...] = ()
+    attachments: tuple[Attachment, ...] = ()  # the files once they are kept: not for adapters to fill
     memo: Mapping[str, str] = field(default_factory=dict)  # comes back in Message.answered
     keep_raw: bool = False  # the raw input stays reachable: the text shown is not all of it
 

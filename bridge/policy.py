@@ -98,6 +98,9 @@ def _later(
             return _gave_up(delivery, fate.reason, now, retry.recipient_give_up)
         pause = retry.recipient_every if fate.after is None else fate.after
         return Verdict(State.WAITING, now + pause, 0.0, delivery.attempts + 1, reason=fate.reason)
+    if fate.scope is Scope.TURN:
+        due = now + (1.0 if fate.after is None else fate.after)
+        return Verdict(State.WAITING, due, due + retry.hold_lane, delivery.attempts, reason=fate.reason)
     pause = _pause(retry.pauses, delivery.attempts, retry.then) if fate.after is None else fate.after
     if now + pause - first_tried_at > retry.give_up_after:
         return _gave_up(delivery, fate.reason, now, retry.give_up_after)

@@ -5,14 +5,27 @@ An adapter class stands in the entry-point group `passerelle.adapters`. The gate
 small protocol below, found by `isinstance`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from bridge.kit import TransportSettings
-from bridge.model import Address, Delivery, DeliveryId, Envelope, Incoming, Report
+from bridge.model import (
+    Address,
+    Attachment,
+    Delivery,
+    DeliveryId,
+    Envelope,
+    File,
+    Incoming,
+    Kind,
+    Message,
+    Report,
+)
 
 # --- fates: what became of one delivery. Every reason is a sentence that a user may read. ---
 
@@ -30,6 +43,7 @@ class Scope(StrEnum):
     DELIVERY = "delivery"  # this one only: counts as an attempt and holds its lane for a while
     OUTLET = "outlet"  # the far end as a whole: pauses the outlet, costs nobody an attempt
     RECIPIENT = "recipient"  # the recipient is away: tried again when it comes back; holds nothing
+    TURN = "turn"  # its turn has not come: no attempt, and its lane stands until then; needs `after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,10 @@ class Capabilities:
     across_lanes: bool = False  # one call may carry deliveries of many lanes
     subjects: bool = False
     longest_text: int | None = None  # characters in one message; None: no limit
+    attachments: bool = False  # takes files; otherwise their links go into the text
+    apart: frozenset[Kind] = frozenset()  # these take long: one to a call, beside the others
+    presume_after: float | None = None  # seconds: sent so long without a report gets its receipt
+    reactions: bool = False  # takes `Message.options["reaction"]`, an answer of one emoji
 
 
 @runtime_checkable
@@ -112,6 +130,48 @@ class Outlet(Protocol):
         repeating does harm). Cancelled only when the grace time of a stop has run out.
         """
         ...
+
+
+# --- files ---
+
+
+class FileUnavailable(Exception):
+    """A file cannot be had. `fate` is what that means for the delivery that needs it."""
+
+    def __init__(self, fate: TryLater | Refused) -> None:
+        super().__init__(fate.reason)
+        self.fate = fate
+
+
+class Files(Protocol):
+    """The files of messages, as an adapter reaches them (`Context.files`)."""
+
+    async def read(self, attachment: Attachment) -> bytes:
+        """Its bytes; fetched where the user shared it, if they are not here yet. Raises FileUnavailable."""
+        ...
+
+    async def publish(self, attachment: Attachment) -> str:
+        """An unguessable address of ours at which a provider can fetch it (GET and HEAD) for some days.
+        Raises FileUnavailable, also where the gateway has no public address."""
+        ...
+
+    async def keep(self, file: File) -> Attachment:
+        """Put a file by that is no message's own (a smaller copy of a picture), for a day; `publish`
+        takes it."""
+        ...
+
+
+class NoFiles:
+    """Where there are none: an adapter that is only checked, or tested on its own."""
+
+    async def read(self, attachment: Attachment) -> bytes:
+        raise FileUnavailable(Refused("Files are not available here."))
+
+    async def publish(self, attachment: Attachment) -> str:
+        raise FileUnavailable(Refused("Files are not available here."))
+
+    async def keep(self, file: File) -> Attachment:
+        raise FileUnavailable(Refused("Files are not available here."))
 
 
 Parser = Callable[[bytes, Envelope], Sequence[Incoming | Report]]
@@ -134,6 +194,18 @@ class Inbox(Protocol):
 
     async def knows(self, recipient: str) -> bool:
         """Whether a canonical address is a line of ours on this transport (RCPT TO)."""
+        ...
+
+    async def bound(self, remote_ids: Sequence[str]) -> Mapping[str, DeliveryId]:
+        """Which of these remote ids the record holds as the ids of deliveries of this transport."""
+        ...
+
+    async def recorded(self, remote_ids: Sequence[str]) -> Set[str]:
+        """Which of these remote ids the record holds as messages from outside."""
+        ...
+
+    async def opens(self, message: Message) -> bool:
+        """Whether nothing had been exchanged in the message's conversation before it."""
         ...
 
 
@@ -166,6 +238,63 @@ class Adapter(Outlet, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A small JSON value, and for how many seconds it is remembered."""
+
+    value: Any
+    seconds: float
+
+
+class NotRemembered(Exception):
+    """The store could not be asked or written; nothing has changed."""
+
+
+# From what is remembered under some keys (those that are there) to what shall be remembered under
+# them (None: forget it) and an answer. Runs in a transaction: pure, quick, and maybe more than once.
+Remember = Callable[[Mapping[str, Any]], tuple[Mapping[str, Kept | None], Any]]
+
+
+class Memory(Protocol):
+    """An adapter's own notes in the gateway's store: they outlive restarts and are shared by instances."""
+
+    async def change(self, keys: Sequence[str], decide: Remember) -> Any:
+        """Read keys, decide and write, as one transaction; on disk when this returns with `decide`'s
+        answer. Raises NotRemembered."""
+        ...
+
+    async def every(self, prefix: str) -> Mapping[str, Any]:
+        """All that is remembered under keys that begin so. Raises NotRemembered."""
+        ...
+
+
+class Forgetful:
+    """A Memory for whoever runs without a store (`check`, tests): it lasts as long as the object."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._kept: dict[str, tuple[str, float]] = {}
+
+    async def change(self, keys: Sequence[str], decide: Remember) -> Any:
+        now = self._clock()
+        found = {key: self._kept[key] for key in keys if key in self._kept}
+        present = {key: json.loads(text) for key, (text, until) in found.items() if until > now}
+        writes, answer = decide(present)
+        for key, kept in writes.items():
+            self._kept.pop(key, None)
+            if kept is not None:
+                self._kept[key] = (json.dumps(kept.value), now + kept.seconds)
+        return answer
+
+    async def every(self, prefix: str) -> Mapping[str, Any]:
+        now = self._clock()
+        return {
+            key: json.loads(text)
+            for key, (text, until) in self._kept.items()
+            if key.startswith(prefix) and until > now
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What the gateway gives an adapter when it is built."""
 
@@ -173,6 +302,8 @@ class Context:
     domain: str  # [xmpp].domain
     public_url: str  # no slash at its end; empty if there is none
     derive_key: Callable[[str], bytes]  # purpose → 32 bytes, from the master key (HKDF)
+    memory: Memory = field(default_factory=Forgetful)
+    files: Files = field(default_factory=NoFiles)
 
 
 # --- optional protocols ---
@@ -229,6 +360,21 @@ class Reconciles(Protocol):
     async def find(self, delivery: Delivery) -> Fate:
         """What became of a MaybeSent: Sent; TryLater when it certainly was not taken and may go
         again; Refused; MaybeSent while it cannot be told."""
+        ...
+
+
+@runtime_checkable
+class SharesAddresses(Protocol):
+    def shared(self) -> Set[str]:
+        """Own addresses that any number of users may have at the same time."""
+        ...
+
+
+@runtime_checkable
+class SetsUpProvider(Protocol):
+    async def set_up(self, *, apply: bool) -> Sequence[str]:
+        """Compare what the provider is set to with what it should be, and set it if `apply`. Answers
+        one line for each difference, in words for the admin. Raises OSError with what to do."""
         ...
 
 

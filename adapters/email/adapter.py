@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Self
 
-from adapters.email import addresses, compose, subjects
+from adapters.email import addresses, compose, senders, subjects, tokens
+from adapters.email.checking import sender_check
 from adapters.email.parse import MailParser
 from adapters.email.settings import EmailSettings, read_host_port
 from adapters.email.smtp_in import Door, Handler, Limits, listening
@@ -57,6 +58,13 @@ class EmailAdapter:
         )
 
     def canonical(self, text: str) -> Address:
+        pretended = senders.pretended(text)
+        if pretended:
+            raise BadAddress(
+                f"Nothing proves that this came from {pretended}, so no answer goes there from this chat. "
+                "If you know better, write to that address itself.",
+                condition="not-acceptable",
+            )
         try:
             return Address(addresses.canonical(text), text.strip())
         except addresses.NotAnAddress as error:
@@ -73,7 +81,7 @@ class EmailAdapter:
         return compose.message_id(uid, self._domain)
 
     def parser(self) -> Parser:
-        return MailParser(self._settings.domains)
+        return MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE))
 
     def health(self) -> str:
         return self._submitter.trouble
@@ -123,9 +131,12 @@ class EmailAdapter:
             inbound.trusted,
             inbound.protocol == "lmtp",
             limits,
+            inbound.authserv_id,
+            inbound.verifies,
+            inbound.on_fail == "refuse",
         )
         host, port = read_host_port(inbound.listen)
-        handler = Handler(inbox, door, time.time)
+        handler = Handler(inbox, door, time.time, sender_check() if inbound.verifies else None)
         async with listening(host, port, handler, door, self._domain) as self.listens_on:
             yield
 

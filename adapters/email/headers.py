@@ -2,8 +2,8 @@
 
 import binascii
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC
 from email import policy
 from email.parser import BytesParser
@@ -15,6 +15,8 @@ _HEAD_LIMIT = 128 * 1024
 _VALUE_LIMIT = 4000  # parsing of addresses and dates grows faster than their length
 _IDS_LIMIT = 32_000
 _REFERENCES = 50
+_REPEATED = frozenset({"from", "to", "cc", "authentication-results", "dkim-signature"})
+_MOST_REPEATED = 20
 
 _ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,20})?\?([bq])\?([^?]{0,1000})\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
@@ -29,12 +31,18 @@ _heads = BytesParser(policy=policy.compat32)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """First value of each header, by lower-case name, still encoded."""
+    """First value of each header, by lower-case name, still encoded; all values of those that may come
+    more than once and matter then."""
 
     values: Mapping[str, str]
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def raw(self, name: str) -> str:
         return self.values.get(name, "")
+
+    def every(self, name: str) -> list[str]:
+        """All values of a header, topmost first. Only some names are kept so: see `_REPEATED`."""
+        return [self.values[name], *self.repeated.get(name, ())] if name in self.values else []
 
     def text(self, name: str) -> str:
         """A header for people."""
@@ -82,9 +90,14 @@ def read(raw: bytes) -> Head:
     ends = [place for gap in (b"\r\n\r\n", b"\n\n") if (place := region.find(gap)) >= 0]
     parsed = _heads.parsebytes(region[: min(ends, default=len(region))], headersonly=True)
     values: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for name, value in parsed.raw_items():
-        values.setdefault(name.lower(), str(value).replace("\r", "").replace("\n", ""))
-    return Head(values)
+        key, text = name.lower(), str(value).replace("\r", "").replace("\n", "")
+        if key not in values:
+            values[key] = text
+        elif key in _REPEATED and len(also := repeated.setdefault(key, [])) < _MOST_REPEATED:
+            also.append(text)
+    return Head(values, repeated)
 
 
 def decoded(value: str) -> str:

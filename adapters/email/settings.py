@@ -76,6 +76,8 @@ class Inbound(Section):
     protocol: Literal["smtp", "lmtp"] = "smtp"
     trusted: tuple[Network, ...] = ()
     authserv_id: str = ""
+    verify: bool | None = None
+    on_fail: Literal["mark", "refuse"] = "mark"
     max_megabytes: int = Field(25, ge=1, le=1000)
 
     @field_validator("listen")
@@ -84,14 +86,30 @@ class Inbound(Section):
         read_host_port(text)
         return text
 
+    @property
+    def verifies(self) -> bool:
+        """Whether mail from other hosts than relays is taken, and its senders checked by us."""
+        if self.verify is not None:
+            return self.verify
+        return self._open_to_others and not self.trusted and self.protocol == "smtp"
+
+    @property
+    def _open_to_others(self) -> bool:
+        return not is_loopback(read_host_port(self.listen)[0])
+
     @model_validator(mode="after")
-    def _strangers_stay_out(self) -> Self:
-        host, _ = read_host_port(self.listen)
-        if not is_loopback(host) and not self.trusted:
+    def _senders_are_known_or_checked(self) -> Self:
+        if self.verify and self.protocol == "lmtp":
             raise ValueError(
-                f'listen = "{self.listen}" is open to other machines, and senders are not verified yet: '
-                'name the relays that may hand mail over, like trusted = ["192.0.2.25"], '
-                "or listen on 127.0.0.1"
+                "verify: LMTP comes from your own mail server, which has checked the sender already. "
+                'Name it in authserv_id, or set protocol = "smtp"'
+            )
+        if self._open_to_others and not self.trusted and not self.verifies:
+            raise ValueError(
+                f'listen = "{self.listen}" is open to other machines, and nobody checks senders: name the '
+                'relays that may hand mail over, like trusted = ["192.0.2.25"], '
+                + ("" if self.protocol == "lmtp" else "set verify = true, ")
+                + "or listen on 127.0.0.1"
             )
         return self
 

@@ -20,7 +20,8 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Session, syntax
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
-from adapters.email import addresses
+from adapters.email import addresses, authenticity
+from adapters.email.authenticity import Outcome, Verdict
 from bridge.model import Envelope
 from bridge.ports import Inbox
 
@@ -34,6 +35,8 @@ _BUSY = "421 4.7.0 Too many connections from you. Please try again later"
 _FULL_HOUSE = "421 4.3.2 Too many connections. Please try again later"
 _CLOSING = "421 4.3.2 Going down. Please try again later"
 _STRANGER = "554 5.7.1 This host takes mail from its own relays only"
+_UNPROVEN = "550 5.7.26 This mail could not be proven to come from its sender: neither SPF nor DKIM is aligned"
+_UNCHECKED = "451 4.7.24 The sender could not be checked now. Please try again later"
 _NO_ROOM = "452 4.3.1 Too much mail at a time. Please try again later"
 _TOO_LARGE = "552 5.3.4 This mail is larger than we take"
 _OUR_WORDS = {"552 Error: message size exceeds fixed maximum message size": _TOO_LARGE}
@@ -63,9 +66,16 @@ class Door:
     trusted: tuple[str, ...] = ()
     lmtp: bool = False
     limits: Limits = field(default_factory=Limits)
+    authserv_id: str = ""  # whose Authentication-Results are believed in mail from relays
+    verifies: bool = False  # takes mail from anybody, and checks the sender
+    refuses: bool = False  # what fails the check, instead of marking it
 
     def admits(self, peer: str) -> bool:
-        """Loopback always; others only if they are named."""
+        """Relays always; others only if senders are checked."""
+        return self.verifies or self.relays(peer)
+
+    def relays(self, peer: str) -> bool:
+        """Whether a host hands over what it has checked itself: loopback, and those that are named."""
         try:
             address = ipaddress.ip_address(peer.partition("%")[0])
         except ValueError:
@@ -73,6 +83,12 @@ class Door:
         mapped = getattr(address, "ipv4_mapped", None)
         address = mapped or address
         return address.is_loopback or any(address in ipaddress.ip_network(one) for one in self.trusted)
+
+
+class Check(Protocol):
+    """Whether a mail comes from whom it says. Must not raise."""
+
+    async def __call__(self, raw: bytes, peer: str, helo: str, sender: str) -> Verdict: ...
 
 
 class Hooks(Protocol):
@@ -96,10 +112,13 @@ class Hooks(Protocol):
 class Handler:
     """Decides about recipients, and records."""
 
-    def __init__(self, inbox: Inbox, door: Door, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, inbox: Inbox, door: Door, clock: Callable[[], float], check: Check | None = None
+    ) -> None:
         self._inbox = inbox
         self._door = door
         self._clock = clock
+        self._check = check
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: SmtpEnvelope, hostname: str, responses: list[str]
@@ -148,16 +167,21 @@ class Handler:
         if raw is None:
             return _OUR_FAULT
         spelled = dict(option.split(" ", 1) for option in envelope.rcpt_options)
+        told = {f"rcpt:{line}": _readable(address) for line, address in spelled.items()}
+        sender = _readable((envelope.mail_from or "").strip("<>"))
         try:
+            refusal = await self._judge(raw, sender, session, told)
+            if refusal:
+                return refusal
             await self._inbox.take_in(
                 raw,
                 Envelope(
                     transport=self._door.transport,
-                    sender=_readable((envelope.mail_from or "").strip("<>")),
+                    sender=sender,
                     recipients=tuple(dict.fromkeys(envelope.rcpt_tos)),
                     received_at=self._clock(),
                     peer=peer_of(session),
-                    headers={f"rcpt:{line}": _readable(address) for line, address in spelled.items()},
+                    headers=told,
                 ),
             )
         except Exception as error:
@@ -165,6 +189,26 @@ class Handler:
             # perhaps, for its own client's.
             return await self.handle_exception(error)
         return "250 2.0.0 OK, recorded"
+
+    async def _judge(self, raw: bytes, sender: str, session: Session, told: dict[str, str]) -> str:
+        """Check the sender and write what came of it into `told`. Answers a refusal, or "".
+
+        What a relay hands over is never refused for that: its bounce would go to a forged sender.
+        """
+        peer = peer_of(session)
+        if self._door.relays(peer):
+            if self._door.authserv_id:
+                told[authenticity.BELIEVE] = self._door.authserv_id
+            return ""
+        if self._check is None:
+            return ""
+        verdict = await self._check(raw, peer, str(session.host_name or ""), sender)
+        if verdict.outcome is Outcome.LATER:
+            return _UNCHECKED
+        if verdict.outcome is Outcome.FAIL and self._door.refuses:
+            return _UNPROVEN
+        told[authenticity.VERDICT] = authenticity.pack(verdict)
+        return ""
 
     async def handle_exception(self, error: Exception) -> str:
         # No traceback: a database's error may quote the mail.

@@ -16,7 +16,7 @@ __all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message"]
 
 TEXT_LIMIT = 256 * 1024  # bytes of one plain text that are read
 HTML_LIMIT = 1024 * 1024  # bytes of one HTML text
-LINE_LIMIT = 4000
+LINE_LIMIT = 3000
 _MOST_FORWARDED = 5
 _FORWARD_DEPTH = 3
 TOO_LONG = "[The rest of this mail is too long to show here.]"
@@ -56,11 +56,19 @@ def _read(root: mime.Part) -> Reading:
     shown, forwarded, whole = _gather(root)
     reading = decide.visible(shown, _circumstances(root))
     told = forwarded[:_MOST_FORWARDED]
-    texts = [reading.text, *(_told(mail, _FORWARD_DEPTH) for mail in told), "" if whole else TOO_LONG]
+    texts = [reading.text, *(_told(mail, _FORWARD_DEPTH) for mail in told)]
+    if not whole and _reaches_end(reading.text, shown):
+        texts.append(TOO_LONG)
     return Reading(
         "\n\n".join(text for text in texts if text),
         reading.cut or not whole or len(told) < len(forwarded),
     )
+
+
+def _reaches_end(text: str, shown: list[Line]) -> bool:
+    """Whether what we did not read belongs to what is shown: not if an old mail was cut off before."""
+    last = next((line.raw for line in reversed(shown) if line.text), "")
+    return text.endswith(last.strip())
 
 
 def _gather(root: mime.Part) -> tuple[list[Line], list[mime.Part], bool]:

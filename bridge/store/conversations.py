@@ -20,6 +20,10 @@ class Found:
     address: str
     original: str
     local: str
+    contact_id: int
+    standing: str  # of the contact: "", allowed, blocked
+    muted: bool
+    waiting: bool  # something of theirs is held
 
 
 def conversations_with(
@@ -46,6 +50,10 @@ _CONVERSATIONS = (
         contacts.c.address,
         contacts.c.original,
         contacts.c.local,
+        contacts.c.id.label("contact_id"),
+        contacts.c.standing,
+        contacts.c.muted,
+        contacts.c.waiting,
         conversations.c.id,
     )
     .join(
@@ -74,7 +82,16 @@ def _find_conversations(
         },
     )
     return {
-        (row.user_id, row.transport, row.address): Found(row.id, row.address, row.original, row.local)
+        (row.user_id, row.transport, row.address): Found(
+            row.id,
+            row.address,
+            row.original,
+            row.local,
+            row.contact_id,
+            row.standing,
+            row.muted,
+            row.waiting,
+        )
         for row in rows
     }
 

@@ -85,6 +85,14 @@ def set_aside(connection: Connection, ids: Sequence[int]) -> None:
     )
 
 
+def kept(connection: Connection, most: int = 100) -> list[RawInput]:
+    """Those that nobody could read, oldest first."""
+    rows = connection.execute(select(intake).where(intake.c.set_aside).order_by(intake.c.id).limit(most))
+    return [
+        RawInput(IntakeId(row.id), bytes(row.raw), _envelope(row.envelope), row.attempts) for row in rows
+    ]
+
+
 def waiting(connection: Connection) -> int:
     """How many inputs wait to be read."""
     counted = select(func.count()).select_from(intake).where(~intake.c.set_aside)

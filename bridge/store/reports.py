@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select, text, update
 
 from bridge.model import Direction, Kind, Outcome, Report, State
 from bridge.policy import AWAY
+from bridge.store.asking import UNREPORTED
 from bridge.store.rows import Lane, insert_new
 from bridge.store.tables import ASLEEP, conversations, deliveries, messages, statuses, users
 from bridge.store.telling import Told, tell
@@ -83,6 +84,7 @@ def _apply(
     # A call-back may be the first proof that the far end took it: its lane goes on.
     lanes: list[Lane] = [(delivery.outlet, delivery.lane)]
     good = state is not State.FAILED
+    receipt_went = receipt_went or delivery.code == UNREPORTED
     if delivery.message_id is None or (good and (receipt_went or state is State.SENT)):
         return lanes
     ended = Told(

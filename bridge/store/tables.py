@@ -42,7 +42,8 @@ users = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("jid", String(3071), nullable=False, unique=True),  # bare
-    Column("language", String(35), nullable=False, server_default=""),
+    Column("language", String(35), nullable=False, server_default=""),  # chosen
+    Column("spoken", String(35), nullable=False, server_default=""),  # of the last typed command
     Column("sends_receipts", Boolean, nullable=False, server_default=false()),  # a client of theirs does
     Column("created_at", Double, nullable=False),
 )
@@ -73,6 +74,10 @@ contacts = Table(
     Column("local", String(1023), nullable=False),  # node of the contact's JID, escaped, as nodeprep folds it
     Column("name", String(256), nullable=False, server_default=""),
     Column("subscribed", Boolean, nullable=False, server_default=false()),
+    Column("standing", String(8), nullable=False, server_default=""),  # "", allowed, blocked
+    Column("muted", Boolean, nullable=False, server_default=false()),
+    Column("waiting", Boolean, nullable=False, server_default=false()),  # something of theirs is held
+    Column("asked", Integer, nullable=False, server_default="0"),  # the number that stands for them while asking
     Column("created_at", Double, nullable=False),
     UniqueConstraint("user_id", "transport", "address"),
     UniqueConstraint("user_id", "transport", "local"),
@@ -135,6 +140,7 @@ messages = Table(
     Column("parts_left", Integer, nullable=False, server_default="1"),  # deliveries without their receipt
     Column("told", String(8), nullable=False, server_default=""),  # "", receipt, error: what the writer heard
     Column("receipt_at", Double),  # inwards: the client's XEP-0184 receipt
+    Column("files", Integer, nullable=False, server_default="0"),  # how many attachments it has
     Index(None, "stanza_id", "transport"),
     Index(
         "ix_messages_remote_id",
@@ -176,7 +182,7 @@ deliveries = Table(
     Column("remote_id", String(998), nullable=False, server_default=""),
     Column("reason", Text, nullable=False, server_default=""),
     Column("code", String(64), nullable=False, server_default=""),
-    CheckConstraint("kind IN ('message', 'receipt', 'error', 'notice')", name="kind"),
+    CheckConstraint("kind IN ('message', 'file', 'receipt', 'error', 'notice')", name="kind"),
     # The open ones are few beside those kept for the id map: claims read this index alone.
     Index(
         "ix_deliveries_open",
@@ -203,6 +209,33 @@ deliveries = Table(
     ),
 )
 
+# A file on disk, under data_dir/blobs. No row without its file; a file without a row is swept away.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("token", String(48), primary_key=True),  # unguessable: it stands in addresses
+    Column("name", String(255), nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("url", Text, nullable=False, server_default=""),  # where it has been uploaded to
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),  # from 1
+    Column("blob", ForeignKey("blobs.token", ondelete="SET NULL"), index=True),
+    Column("name", String(255), nullable=False, server_default=""),
+    Column("media_type", String(128), nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False, server_default="0"),
+    Column("source", Text, nullable=False, server_default=""),  # outwards: where the user shared it
+    UniqueConstraint("message_id", "position"),
+)
+
 intake = Table(
     "intake",
     metadata,
@@ -222,6 +255,41 @@ seen = Table(
     Column("at", Double, nullable=False, index=True),
 )
 
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("token", String(64), nullable=False, unique=True),  # its hash
+    Column("jid", String(3071), nullable=False, server_default=""),  # bare; empty: whoever has the token
+    Column("invited_by", String(3071), nullable=False, server_default=""),
+    Column("used_by", String(3071), nullable=False, server_default=""),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+# A user's word that an address is theirs, until a code has proven it.
+proofs = Table(
+    "proofs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("transport", String(64), nullable=False),
+    Column("address", String(320), nullable=False),
+    Column("code", String(64), nullable=False),  # its hash
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("sent_at", Double, nullable=False),
+    UniqueConstraint("user_id", "transport"),
+)
+
+# Outlets that an admin has stopped.
+stops = Table(
+    "stops",
+    metadata,
+    Column("outlet", String(80), primary_key=True),
+    Column("stopped_by", String(3071), nullable=False, server_default=""),
+    Column("at", Double, nullable=False),
+)
+
 statuses = Table(
     "statuses",
     metadata,
@@ -232,4 +300,13 @@ statuses = Table(
     Column("code", String(64), nullable=False, server_default=""),
     Column("at", Double, nullable=False),
     UniqueConstraint("transport", "remote_id", "outcome"),
+)
+
+adapter_memory = Table(
+    "adapter_memory",
+    metadata,
+    Column("transport", String(64), primary_key=True),
+    Column("key", String(512), primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+    Column("until", Double, nullable=False, index=True),
 )

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, delete, select, text, update
 
 from bridge.model import Kind
 from bridge.store.engine import Store
-from bridge.store.tables import OPEN, deliveries, messages, seen, statuses
+from bridge.store.tables import OPEN, adapter_memory, deliveries, messages, seen, statuses
 
 _BITE = 500  # rows in one transaction: the writer is nobody's alone
 _KEYS_FOR = 30 * 86400.0  # a mail may be offered again long after it came
@@ -42,7 +42,9 @@ def tidy(connection: Connection, now: float, keep_bodies: float) -> int:
         )
         .limit(_BITE)
     )
+    stale = select(adapter_memory.c.key).where(adapter_memory.c.until < now).limit(_BITE)
     for table, which in (
+        (adapter_memory, (adapter_memory.c.until < now) & adapter_memory.c.key.in_(stale.scalar_subquery())),
         (deliveries, deliveries.c.id.in_(notes.scalar_subquery())),
         (seen, seen.c.key.in_(select(seen.c.key).where(seen.c.at < now - _KEYS_FOR).limit(_BITE))),
         (

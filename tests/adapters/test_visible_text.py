@@ -82,7 +82,10 @@ def test_an_outlook_forward_is_told_by_its_subject() -> None:
 
 
 def test_an_apple_forward_loses_its_quote_marks_only() -> None:
-    body = "Look.\n\n> Begin forwarded message:\n> \n> From: Jana <j@x.example>\n> Subject: Flat\n> \n> Old words.\n"
+    body = (
+        "Look.\n\n> Begin forwarded message:\n> \n> From: Jana <j@x.example>\n> Subject: Flat\n"
+        "> \n> Old words.\n"
+    )
     seen = "Look.\n\nBegin forwarded message:\n\nFrom: Jana <j@x.example>\nSubject: Flat\n\nOld words."
     assert from_mail(mail(body, subject="Fwd: Flat")) == seen
 
@@ -119,7 +122,7 @@ def test_the_reading_says_whether_something_was_left_out() -> None:
     [
         "-- \nTom Hill\nHill Ltd\n+49 30 5550199",
         "--\nTom Hill",
-        "_______________________________________________\nkeys mailing list\nkeys@lists.example\nhttps://lists.example/listinfo/keys",
+        "____________________\nkeys mailing list\nkeys@lists.example\nhttps://lists.example/listinfo/keys",
         "-- \nYou received this message because you are subscribed to the group keys.",
         "To unsubscribe from this list send a mail to keys-leave@lists.example",
         "****\n-----\n_____",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - samples and strategies read better uncut
 """Parts, charsets and transfer encodings: the right text is found and read, however it is packed."""
 
 import base64
@@ -230,3 +231,16 @@ def test_what_is_too_long_is_cut_with_a_sentence() -> None:
         assert reading.cut
         assert reading.text.endswith("[The rest of this mail is too long to show here.]")
         assert len(reading.text) < 300_000
+
+
+def test_a_short_answer_to_a_very_long_mail_is_shown_without_that_sentence() -> None:
+    old = b"On 8 Dec 2022 at 20:45, Jana <jana@berg.example> wrote:\n" + b"> old words\n" * 60_000
+    assert from_mail(text(b"Yes.\n\n" + old)) == "Yes."
+
+
+def test_raw_8_bit_headers_are_read() -> None:
+    inner = b"Content-Type: message/rfc822\n\nSubject: Gr\xc3\xbc\xc3\x9fe\n\nhello\n"
+    broken = b"Content-Type: message/rfc822\n\nSubject: =?utf-8?b?!!!?= =?x?q?a?=\n\nhello\n"
+    for mail in (multipart("mixed", inner), multipart("mixed", broken)):
+        assert from_mail(mail) == from_message(email.message_from_bytes(mail))
+    assert from_mail(multipart("mixed", inner)) == "Subject: Grüße\n\nhello"

@@ -242,7 +242,7 @@ async def world(
             yield here
             here.assert_no_surprises()
         finally:
-            sys.stdout.write(gateway.log_tail(150))  # pytest shows it when the walk fails
+            sys.stdout.write(gateway.log_tail(60))  # pytest shows it when the walk fails
 
 
 def letter(

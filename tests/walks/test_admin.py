@@ -83,7 +83,8 @@ async def test_no_body_and_no_full_address_stands_in_the_log(walk: World) -> Non
     await mira.receipt_for(mira.say(PLUMBER_JID, "something confidential"))
     await walk.write_mail(mira, "confidential as well")
     await mira.message_from(ALICE_JID)
-    await mira.error_for(mira.say(BOB_JID, "x" * 10, extra="<encryption xmlns='urn:xmpp:eme:0' namespace='x'/>"))
+    hidden = "<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:omemo:2'/>"
+    await mira.error_for(mira.say(BOB_JID, "confidential fallback", extra=hidden))
     await walk.stop()
     for word in ("confidential", ALICE, mira.bare, PLUMBER_JID.partition("@")[0], "mail-secret"):
         assert word not in walk.log

@@ -5,12 +5,24 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bridge.demo.phone import Refuse
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL
 from tests.conftest import COMPONENTS
-from tests.support.client import ChatUser, body_of, is_chat
+from tests.support.client import ChatUser, body_of, error_text, is_chat
 from tests.support.servers import Ejabberd
-from tests.walks.gateway import AFTER_CRASH, ALICE_JID, BOB, BOB_JID, PLUMBER, PLUMBER_JID, World, world
+from tests.walks.gateway import (
+    AFTER_CRASH,
+    ALICE_JID,
+    BAKER,
+    BAKER_JID,
+    BOB,
+    BOB_JID,
+    PLUMBER,
+    PLUMBER_JID,
+    World,
+    world,
+)
 
 
 async def serve_again(walk: World) -> None:
@@ -73,6 +85,32 @@ async def test_what_a_killed_server_may_have_lost_is_said_again_under_the_same_i
     await mira.receipt_for(mira.say(ALICE_JID, "I have it now"))
     ids = [one["id"] for one in mira.heard if is_chat(one, ALICE_JID)]
     assert ids == [known["id"], first["id"], first["id"]]
+
+
+async def test_receipts_and_errors_that_fall_due_meanwhile_come_after(walk: World) -> None:
+    mira = await walk.user()
+    walk.mail.now.latency = lambda: 0.5
+    walk.carrier.latency = lambda: 0.5
+    walk.carrier.fail(BAKER, Refuse(21614, 400, "not a mobile number"))
+    mailed, texted = mira.say(ALICE_JID, "slow mail"), mira.say(PLUMBER_JID, "slow text")
+    refused = mira.say(BAKER_JID, "to a landline")
+    for transport, count in (("mail", 1), ("sms", 2)):
+
+        async def recorded(transport: str = transport, count: int = count) -> bool:
+            return await walk.metric("passerelle_stanzas_recorded_total", transport=transport) == count
+
+        await walk.until(recorded)
+    await asyncio.to_thread(walk.server.kill)
+    await mira.offline.wait()
+    await walk.mail.arrived("slow mail")
+    await walk.carrier.until(lambda: walk.carrier.sent_to(PLUMBER) != [])
+    await serve_again(walk)
+    await mira.login()
+    for stanza_id in (mailed, texted):
+        await mira.receipt_for(stanza_id, within=AFTER_CRASH)
+    assert "landline" in error_text(await mira.error_for(refused, within=AFTER_CRASH))
+    assert walk.mail.texts() == ["slow mail"]
+    assert len(walk.carrier.sent_to(PLUMBER)) == 1
 
 
 async def test_killed_while_messages_stream_in_none_is_lost(walk: World) -> None:

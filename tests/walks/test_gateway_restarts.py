@@ -1,11 +1,16 @@
 """The gateway ends in the middle, politely or not: nothing is lost, and nothing arrives twice."""
 
 import asyncio
+import os
 import random
+import signal
+import smtplib
 from collections.abc import Callable
 
 from bridge.demo.phone import Goes
-from tests.support.client import ChatUser, Stanza, body_of, received_id
+from bridge.demo.world import MAIL
+from tests.support.client import ChatUser, Stanza, body_of, is_chat, received_id
+from tests.support.mail import client
 from tests.walks.gateway import (
     AFTER_CRASH,
     ALICE,
@@ -17,6 +22,7 @@ from tests.walks.gateway import (
     PLUMBER,
     PLUMBER_JID,
     World,
+    letter,
 )
 
 CONTACTS = (ALICE_JID, BOB_JID, PLUMBER_JID, BAKER_JID)
@@ -149,13 +155,49 @@ async def test_killed_after_the_carrier_took_it_a_text_is_found_and_never_sent_a
 
 async def test_a_250_means_on_disk(walk: World) -> None:
     mira = await walk.user()
+    address = walk.address_of(mira)
     await mira.logout()
-    await walk.write_mail(mira, "you said 250")
+
+    def hand_over_and_kill() -> int:
+        with client(walk.gateway.smtp_port) as session:
+            session.mail(ALICE)
+            session.rcpt(address)
+            code, _ = session.data(bytes(letter(ALICE, address, "you said 250")))
+            os.kill(walk.gateway.pid, signal.SIGKILL)  # at once, from the thread that read the 250
+            return code
+
+    assert await asyncio.to_thread(hand_over_and_kill) == 250
     await walk.kill()
     await walk.start()
     await mira.login()
     assert "you said 250" in body_of(await mira.message_from(ALICE_JID, within=AFTER_CRASH))
     assert len(mira.bodies_from(ALICE_JID)) == 1
+
+
+async def test_killed_while_mails_stream_in_each_arrives_and_none_as_two(walk: World) -> None:
+    """Their server does what servers do: without a 250 it tries again, under the same Message-ID."""
+    mira = await walk.user(on=(MAIL,))
+    count = 60
+
+    async def a_mail_server() -> None:
+        for n in range(count):
+            while True:
+                try:
+                    await walk.write_mail(mira, f"number {n};", message_id=f"<{n}@example.com>")
+                    break
+                except (smtplib.SMTPException, OSError):
+                    await asyncio.sleep(0.05)
+
+    streaming = asyncio.create_task(a_mail_server())
+    for some in (5, 25):
+        await mira.message_from(ALICE_JID, containing=f"number {some};", within=AFTER_CRASH)
+        await walk.kill()
+        await walk.start()
+    await streaming
+    await mira.message_from(ALICE_JID, containing=f"number {count - 1};", within=AFTER_CRASH)
+    heard = {one["id"]: body_of(one) for one in mira.heard if is_chat(one, ALICE_JID)}
+    numbers = [int(body.split("number ")[1].split(";")[0]) for body in heard.values()]
+    assert numbers == list(range(count))
 
 
 async def test_a_200_for_a_web_hook_means_on_disk(walk: World) -> None:

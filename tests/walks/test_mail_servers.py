@@ -50,7 +50,7 @@ async def test_a_smarthost_that_was_away_gets_everything_in_order_and_nobody_pay
 
 
 async def test_one_contact_that_is_stuck_holds_up_nobody_else(walk: World) -> None:
-    """451 for one address: later lines to it wait behind the first, all else flows. An admin may hasten it."""
+    """451 for one address: later lines wait behind the first, all else flows. The admin hastens it."""
     mira = await walk.user(on=(MAIL,))
     grey = True
     walk.mail.now.on_rcpt = lambda address: "451 4.7.1 Greylisted" if grey and address == BOB else None

@@ -144,6 +144,12 @@ def _strictly(raw: bytes, name: str) -> str | None:
 
 
 def _guess(raw: bytes, name: str | None) -> str:
+    high, letters = (
+        len(_HIGH.findall(raw)),
+        sum(raw[:_GUESS_FROM].lower().count(letter) for letter in b"aeinorst"),
+    )
+    if high < 32 and high <= letters * 2:
+        return raw.decode("cp1252", "replace")  # too little for a guess: a Western word here and there
     first = _HIGH.search(raw)
     start = max(0, (first.start() if first else 0) - 512)
     best = from_bytes(raw[start : start + _GUESS_FROM], steps=4, chunk_size=512, threshold=0.4).best()

@@ -60,7 +60,7 @@ _SIGNATURES = frozenset(
         "gmail_signature", "moz-signature", "protonmail_signature_block", "signature", "x_signature",
         "applemailsignature", "ms-outlook-mobile-signature", "mobile-signature", "mail_signature",
         "email-signature", "tutanota_signature", "x_gmail_signature", "gmail_signature_prefix",
-        "lineBreakAtBeginningOfSignature", "applelinkssignature",
+        "linebreakatbeginningofsignature", "applelinkssignature",
     }
 )  # fmt: skip
 _ATTRIBUTIONS = frozenset({"gmail_attr", "x_gmail_attr", "moz-cite-prefix", "reply-intro", "zmail_extra_hdr"})
@@ -246,10 +246,11 @@ def _close(writer: _Writer) -> str:
         writer.lines = table.close(writer.lines, writer.quoted)
     if tag == "li":
         writer.prefix = ""
-    if _is_spaced(writer, element):
+    if _is_spaced(writer, element) and not element.quote:
         _blank(writer)
+    if element.quote:
+        _end_quote(writer)
     writer.hidden -= element.hidden
-    writer.quoted -= element.quote
     return tag
 
 
@@ -343,6 +344,18 @@ def _blank(writer: _Writer) -> None:
     last = writer.lines[-1] if writer.lines else None
     if last is not None and (last.depth > writer.quoted or (last.text and last.depth == writer.quoted)):
         writer.lines.append(Line(">" * writer.quoted, "", writer.quoted))
+
+
+def _end_quote(writer: _Writer) -> None:
+    """An empty line that would end the quote stands below it instead."""
+    _flush(writer)
+    while writer.lines and writer.lines[-1].depth >= writer.quoted and not writer.lines[-1].text:
+        if writer.lines[-1].mark is Mark.CUT:
+            break
+        writer.lines.pop()
+    writer.quoted -= 1
+    if not writer.hidden:
+        _blank(writer)
 
 
 def _style(writer: _Writer, element: _Open) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from adapters.email.reading import charset
 
-TOKEN_LIMIT = 15_000
+TOKEN_LIMIT = 12_000
 _TAG_LIMIT = 8000  # characters of one tag in which attributes are looked for
 
 _OPEN = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9:_-]{0,40})|!--|[!?])")

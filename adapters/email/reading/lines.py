@@ -44,29 +44,14 @@ def at_depth(text: str, depth: int, mark: Mark = Mark.NONE) -> Line:
 def written(lines: Sequence[Line]) -> str:
     """The lines as text: no blanks around, and at most one empty line in a row outside of code."""
     out: list[str] = []
-    in_quote = False
     for line in lines:
-        if not line.depth and in_quote:
-            _end_quote(out)
-        in_quote = line.depth > 0
-        if line.text or line.mark is Mark.CODE or (in_quote and out and out[-1]):
+        if line.text or line.mark is Mark.CODE or (line.depth and out and out[-1]):
             out.append(line.raw)
-        elif not in_quote and out and out[-1]:
+        elif not line.depth and out and out[-1]:
             out.append("")
-    _end_quote(out)
-    while out and not out[-1]:
+    while out and not out[-1].strip("> "):
         out.pop()
     return "\n".join(out)
-
-
-def _end_quote(out: list[str]) -> None:
-    """Makes the empty lines at a quote's end one empty line after it."""
-    emptied = False
-    while out and out[-1] and not out[-1].strip("> "):
-        out.pop()
-        emptied = True
-    if emptied and out and out[-1]:
-        out.append("")
 
 
 def next_written(lines: Sequence[Line], start: int, within: int = 4) -> int | None:

@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
@@ -24,6 +25,19 @@ _CANDIDATES = 4000  # boundary look-alikes examined in one part
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+
+_READ = frozenset(
+    {
+        "content-type",
+        "content-transfer-encoding",
+        "content-disposition",
+        "subject",
+        "from",
+        "date",
+        "in-reply-to",
+        "references",
+    }
+)
 
 _heads = BytesParser(policy=policy.compat32)
 
@@ -94,10 +108,10 @@ def bodies(root: Part) -> Iterator[Body | Forwarded]:
 
 def header(part: Part, name: str) -> str:
     """A header for people: encoded words decoded (RFC 2047), one line, bounded. "" if absent."""
-    value = _value(part.head, name)
+    value = next((str(value) for key, value in part.head.raw_items() if key == name.lower()), "")
     try:
         pieces = decode_header(value) if "=?" in value else [(value, None)]
-    except (ValueError, LookupError):
+    except (HeaderParseError, ValueError, LookupError):
         pieces = [(value, None)]
     text = "".join(
         piece if isinstance(piece, str) else charset.to_text(piece, encoding) for piece, encoding in pieces
@@ -141,27 +155,15 @@ def _split_head(raw: bytes) -> tuple[Message, bytes]:
 
 
 def _bounded(parsed: Message) -> Message:
-    """The headers that matter for reading, cut to a length at which parsing them is cheap."""
-    head: Message = Message()
-    for name in (
-        "Content-Type",
-        "Content-Transfer-Encoding",
-        "Content-Disposition",
-        "Subject",
-        "From",
-        "Date",
-        "In-Reply-To",
-        "References",
-    ):
-        value = _value(parsed, name)
-        if value:
-            head[name] = value
+    """The headers that matter for reading, the first of each, cut to a length that is cheap to parse."""
+    first: dict[str, str] = {}
+    for name, value in parsed.raw_items():  # raw: [] would turn 8-bit bytes into question marks
+        if name.lower() in _READ and name.lower() not in first:
+            first[name.lower()] = str(value)[:_VALUE_LIMIT].replace("\r", "").replace("\n", "")
+    head = Message()
+    for name, value in first.items():
+        head[name] = value
     return head
-
-
-def _value(head: Message, name: str) -> str:
-    value = head.get(name)
-    return "" if value is None else str(value)[:_VALUE_LIMIT].replace("\r", "").replace("\n", "")
 
 
 def _split_multipart(body: bytes, head: Message) -> list[bytes]:
@@ -193,29 +195,31 @@ def _split_multipart(body: bytes, head: Message) -> list[bytes]:
 def _adopt(message: Message, depth: int, budget: list[int]) -> Part:
     head = _bounded(message)
     kind = head.get_content_type()
-    payload = message.get_payload()
-    if isinstance(payload, list):
-        if depth >= MAX_DEPTH:
-            return Part(head, "application/octet-stream", b"")
+    if message.is_multipart():
+        inner = message.get_payload()
         children: list[Part] = []
-        for child in payload[:MAX_PARTS]:
+        for child in inner[:MAX_PARTS] if isinstance(inner, list) and depth < MAX_DEPTH else ():
             if budget[0] > 0 and isinstance(child, Message):
                 budget[0] -= 1
                 children.append(_adopt(child, depth + 1, budget))
         return Part(head, kind, b"", tuple(children))
     if kind.startswith("multipart/"):
         kind = "text/plain"  # no boundary was found: it is one text
-    return Part(head, kind, _payload_bytes(payload))
+    del head["content-transfer-encoding"]
+    return Part(head, kind, _decoded(message))
 
 
-def _payload_bytes(payload: object) -> bytes:
-    if isinstance(payload, bytes):
-        return payload
-    text = payload if isinstance(payload, str) else ""
+def _decoded(message: Message) -> bytes:
+    """A leaf's bytes out of their transfer encoding.
+
+    Never without `decode`: get_payload then applies the declared charset, loses bytes by it, and
+    raises for charsets that are no names (TypeError, ValueError).
+    """
     try:
-        return text.encode("ascii", "surrogateescape")
-    except UnicodeEncodeError:  # parsed from text, not from bytes
-        return text.encode("utf-8", "replace")
+        payload = message.get_payload(decode=True)
+    except (LookupError, ValueError):
+        return b""
+    return payload if isinstance(payload, bytes) else b""
 
 
 def _bodies(part: Part, *, top: bool = False) -> Iterator[Body | Forwarded]:

@@ -67,7 +67,7 @@ _SENT_FROM = (
     "ارسال شده از,"
     "enviat des,enviat amb,obteniu outlook,dikirim dari,terkirim dari,dapatkan outlook,dihantar dari,"
     "đã gửi từ,được gửi từ,gửi từ,tải outlook,ส่งจาก,รับ outlook,sent úr,sent frá,मेरे iphone से,"
-    "yahoo mail:,yahoo mail :,mobile.de,virus-free.,virenfrei.,garanti sans virus,libre de virus,"
+    "yahoo mail:,yahoo mail :,virus-free.,virenfrei.,garanti sans virus,libre de virus,"
     "privo di virus.,"
     "this email has been checked for viruses,diese e-mail wurde von avast,"
     "l'absence de virus dans ce courrier"

@@ -10,6 +10,27 @@ down_revision = None
 def upgrade() -> None:
 
     op.create_table(
+        "adapter_memory",
+        sa.Column("transport", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=512), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("transport", "key", name=op.f("pk_adapter_memory")),
+    )
+    op.create_index(op.f("ix_adapter_memory_until"), "adapter_memory", ["until"], unique=False)
+    op.create_table(
+        "blobs",
+        sa.Column("token", sa.String(length=48), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("media_type", sa.String(length=128), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_blobs")),
+    )
+    op.create_index(op.f("ix_blobs_expires_at"), "blobs", ["expires_at"], unique=False)
+    op.create_table(
         "intake",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("transport", sa.String(length=64), nullable=False),
@@ -20,6 +41,19 @@ def upgrade() -> None:
         sa.Column("received_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_intake")),
     )
+    op.create_table(
+        "invites",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("token", sa.String(length=64), nullable=False),
+        sa.Column("jid", sa.String(length=3071), server_default="", nullable=False),
+        sa.Column("invited_by", sa.String(length=3071), server_default="", nullable=False),
+        sa.Column("used_by", sa.String(length=3071), server_default="", nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invites")),
+        sa.UniqueConstraint("token", name=op.f("uq_invites_token")),
+    )
+    op.create_index(op.f("ix_invites_expires_at"), "invites", ["expires_at"], unique=False)
     op.create_table(
         "seen",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -41,10 +75,18 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "stops",
+        sa.Column("outlet", sa.String(length=80), nullable=False),
+        sa.Column("stopped_by", sa.String(length=3071), server_default="", nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("outlet", name=op.f("pk_stops")),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("jid", sa.String(length=3071), nullable=False),
         sa.Column("language", sa.String(length=35), server_default="", nullable=False),
+        sa.Column("spoken", sa.String(length=35), server_default="", nullable=False),
         sa.Column("sends_receipts", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
@@ -60,6 +102,10 @@ def upgrade() -> None:
         sa.Column("local", sa.String(length=1023), nullable=False),
         sa.Column("name", sa.String(length=256), server_default="", nullable=False),
         sa.Column("subscribed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("standing", sa.String(length=8), server_default="", nullable=False),
+        sa.Column("muted", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("asked", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_contacts_user_id"), ondelete="CASCADE"
@@ -99,6 +145,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lines")),
         sa.UniqueConstraint("transport", "address", name=op.f("uq_lines_transport_address")),
         sa.UniqueConstraint("user_id", "transport", name=op.f("uq_lines_user_id_transport")),
+    )
+    op.create_table(
+        "proofs",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("transport", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=320), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("sent_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_proofs_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_proofs")),
+        sa.UniqueConstraint("user_id", "transport", name=op.f("uq_proofs_user_id_transport")),
     )
     op.create_table(
         "conversation_contacts",
@@ -166,6 +227,7 @@ def upgrade() -> None:
         sa.Column("parts_left", sa.Integer(), server_default="1", nullable=False),
         sa.Column("told", sa.String(length=8), server_default="", nullable=False),
         sa.Column("receipt_at", sa.Double(), nullable=True),
+        sa.Column("files", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"],
             ["conversations.id"],
@@ -189,6 +251,26 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_messages_stanza_id_transport"), "messages", ["stanza_id", "transport"], unique=False
     )
+    op.create_table(
+        "attachments",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("blob", sa.String(length=48), nullable=True),
+        sa.Column("name", sa.String(length=255), server_default="", nullable=False),
+        sa.Column("media_type", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("source", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["blob"], ["blobs.token"], name=op.f("fk_attachments_blob"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_attachments_message_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachments")),
+        sa.UniqueConstraint("message_id", "position", name=op.f("uq_attachments_message_id_position")),
+    )
+    op.create_index(op.f("ix_attachments_blob"), "attachments", ["blob"], unique=False)
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -215,7 +297,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("code", sa.String(length=64), server_default="", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('message', 'receipt', 'error', 'notice')", name=op.f("ck_deliveries_kind")
+            "kind IN ('message', 'file', 'receipt', 'error', 'notice')", name=op.f("ck_deliveries_kind")
         ),
         sa.ForeignKeyConstraint(
             ["message_id"], ["messages.id"], name=op.f("fk_deliveries_message_id"), ondelete="CASCADE"
