@@ -6,20 +6,24 @@ Stop: the reverse; what is on its way gets a grace time, everything else waits i
 
 import asyncio
 import contextlib
+import math
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from xml.etree.ElementTree import Element
 
 import structlog
 
 from bridge import bell, service
+from bridge.commands.services import Services
 from bridge.dispatcher import Dispatcher
+from bridge.files import Filing
 from bridge.gateway import Gateway, Transport
 from bridge.intake import Intake
 from bridge.memory import Memories
+from bridge.office import Office
 from bridge.policy import DAY, RetryPolicy
 from bridge.ports import Outlet, TakesWebhooks, TellsHealth
 from bridge.settings import Settings
@@ -29,12 +33,16 @@ from bridge.store import inputs, queue, upkeep
 from bridge.store.engine import Store, StoreFailed, database_url, locked, ping
 from bridge.store.schema import migrate, needs_migration, require_current
 from bridge.telemetry import METRICS
+from bridge.web.files import FilePages
 from bridge.web.pages import Probes
 from bridge.web.server import Answer, Listening, serving
+from bridge.wishes import Wishes
 from bridge.xmpp.component import Component
 from bridge.xmpp.outlet import XmppOutlet
 from bridge.xmpp.stanzas import Reading
 from bridge.xmpp.stanzas import read as read_stanza
+from bridge.xmpp.stream import StreamLost
+from bridge.xmpp.uploads import Uploads
 
 log = structlog.get_logger()
 
@@ -103,24 +111,40 @@ async def running(
         else:
             await asyncio.to_thread(require_current, url)
         store = await stack.enter_async_context(Store(url))
-        transports = build_transports(settings, Memories(store))
-        gateway = Gateway(store, transports, settings.gateway.allow)
+        files = _filing(settings, store)
+        transports = build_transports(settings, Memories(store), files)
+        gateway = Gateway(
+            store,
+            transports,
+            settings.gateway.allow,
+            files=files,
+            language=settings.gateway.language,
+        )
+        await gateway.load()
+        services = Services(Wishes(gateway, store), Office(gateway, store, settings.gateway.admins))
         components = {
-            name: Component(transport, gateway, settings.xmpp, read=read)
+            name: Component(transport, gateway, settings.xmpp, read=read, services=services)
             for name, transport in transports.items()
         }
-        dispatcher = _dispatcher(settings, store, gateway, components)
+        uploads = {name: Uploads(one, settings.xmpp.domain, files) for name, one in components.items()}
+        dispatcher = _dispatcher(settings, store, gateway, components, uploads)
         gateway.ring = dispatcher.ring
-        await stack.enter_async_context(_intake(store, gateway))
+        gateway.changes.untouched = dispatcher.untouched
+        services.office.switch = dispatcher
+        await services.office.load()
+        await stack.enter_async_context(_intake(store, gateway, files))
         for name, transport in transports.items():
             await stack.enter_async_context(transport.adapter.running(gateway.inbox(name)))
         await stack.enter_async_context(bell.listening(data_dir, partial(_look, gateway, dispatcher)))
         await stack.enter_async_context(dispatcher)
-        listening = await stack.enter_async_context(_web(settings, store, gateway, dispatcher, components))
+        listening = await stack.enter_async_context(
+            _web(settings, store, gateway, dispatcher, components, files)
+        )
         state = Running(gateway, dispatcher, components, store, listening.public, listening.admin)
         stack.push_async_callback(_drain, dispatcher)
         await stack.enter_async_context(_connected(state))
-        await stack.enter_async_context(_chores(settings, store, gateway))
+        await stack.enter_async_context(_chores(settings, store, gateway, files))
+        await stack.enter_async_context(_searching(components, uploads))
         log.info("running", transports=list(transports), seconds=round(time.monotonic() - began, 3))
         yield state
 
@@ -135,13 +159,24 @@ async def _migrated(url: str) -> None:
     log.info("migrated", before=before, after=after)
 
 
-def build_transports(settings: Settings, memories: Memories) -> dict[str, Transport]:
+def _filing(settings: Settings, store: Store) -> Filing:
+    own = settings.gateway
+    return Filing(
+        store,
+        own.data_dir / "blobs",
+        public_url=own.public_url if settings.web.listen is not None else "",
+        keep_for=own.keep_bodies_days * DAY,
+        allow_hosts=own.fetch_allow,
+    )
+
+
+def build_transports(settings: Settings, memories: Memories, files: Filing) -> dict[str, Transport]:
     """Each configured adapter, bound to its component."""
     master = master_key(settings)
     built = {}
     for name, one in settings.transports.items():
-        adapter = adapter_for(settings, name, master)
-        built[name] = Transport.of(
+        adapter = adapter_for(settings, name, master, memory=memories.of(name), files=files)
+        transport = Transport.of(
             name,
             one.jid,
             one.secret.get_secret_value(),
@@ -150,6 +185,7 @@ def build_transports(settings: Settings, memories: Memories) -> dict[str, Transp
             one.limits.per_minute,
             one.limits.per_day,
         )
+        built[name] = replace(transport, strangers=one.strangers, proven_addresses=one.proven_addresses)
     return built
 
 
@@ -158,15 +194,19 @@ _TITLES = {"smtp": "Email", "sms": "SMS"}
 
 
 def _dispatcher(
-    settings: Settings, store: Store, gateway: Gateway, components: Mapping[str, Component]
+    settings: Settings,
+    store: Store,
+    gateway: Gateway,
+    components: Mapping[str, Component],
+    uploads: Mapping[str, Uploads],
 ) -> Dispatcher:
     outlets: dict[str, Outlet] = {}
     retry: dict[str, RetryPolicy] = {}
     for name, transport in gateway.transports.items():
         outlets[name] = transport.adapter
-        outlets[f"xmpp:{name}"] = XmppOutlet(components[name])
+        outlets[f"xmpp:{name}"] = XmppOutlet(components[name], places=uploads[name])
         retry[name] = RetryPolicy(give_up_after=settings.transports[name].retry_days * DAY)
-        retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY)
+        retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY, tell_delay_after=math.inf)
     return Dispatcher(store, outlets, retry, on_sent=gateway.note_sent)
 
 
@@ -177,9 +217,9 @@ def _look(gateway: Gateway, dispatcher: Dispatcher) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _intake(store: Store, gateway: Gateway) -> AsyncIterator[None]:
+async def _intake(store: Store, gateway: Gateway, files: Filing) -> AsyncIterator[None]:
     parsers = {name: one.adapter.parser() for name, one in gateway.transports.items()}
-    intake = Intake(store, parsers, gateway.grounds, gateway.receipts_on_sent, gateway.ring)
+    intake = Intake(store, parsers, gateway.grounds, gateway.receipts_on_sent, gateway.ring, files=files)
     gateway.ring_intake = intake.ring
     async with intake:
         yield
@@ -205,6 +245,28 @@ async def _connected(state: Running) -> AsyncIterator[None]:
         await asyncio.gather(ready, *state.streams, return_exceptions=True)
 
 
+@contextlib.asynccontextmanager
+async def _searching(
+    components: Mapping[str, Component], uploads: Mapping[str, Uploads]
+) -> AsyncIterator[None]:
+    """Finds the chat server's upload service as soon as there is a stream: what users share comes from
+    there, and the guard must know it."""
+
+    async def search(name: str) -> None:
+        while await components[name].wait_connected():
+            with contextlib.suppress(StreamLost):
+                await uploads[name].find()
+                return
+
+    tasks = [asyncio.create_task(search(name), name=f"uploads {name}") for name in components]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _tell_ready(state: Running) -> None:
     """systemd hears READY when every component is connected for the first time; the watchdog from then on."""
     for component in state.components.values():
@@ -221,6 +283,7 @@ async def _web(
     gateway: Gateway,
     dispatcher: Dispatcher,
     components: Mapping[str, Component],
+    files: Filing,
 ) -> AsyncIterator[Listening]:
     hooks: dict[str, Answer] = {
         name: one.adapter.webhook
@@ -231,7 +294,9 @@ async def _web(
         readiness=_readiness(store, gateway, dispatcher, components),
         measure=partial(_measure, store, components),
     )
-    async with serving(settings.web.listen, settings.web.admin, hooks=hooks, probes=probes) as listening:
+    async with serving(
+        settings.web.listen, settings.web.admin, hooks=hooks, probes=probes, files=FilePages(files.shown)
+    ) as listening:
         yield listening
 
 
@@ -268,11 +333,14 @@ async def _measure(store: Store, components: Mapping[str, Component]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _chores(settings: Settings, store: Store, gateway: Gateway) -> AsyncIterator[None]:
+async def _chores(
+    settings: Settings, store: Store, gateway: Gateway, files: Filing
+) -> AsyncIterator[None]:
     """Removes what need not be kept any longer, every hour; gives receipts that nobody reports on."""
 
     async def tidy() -> None:
         await upkeep.tidy_all(store, time.time(), settings.gateway.keep_bodies_days * DAY)
+        await files.tidy()
 
     async def repeat(work: Callable[[], Awaitable[None]], every: float) -> None:
         while True:

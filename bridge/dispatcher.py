@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 from prometheus_client import Counter
@@ -14,7 +14,7 @@ from bridge.lanes import Lanes
 from bridge.model import Delivery, DeliveryId, Kind, State
 from bridge.policy import RetryPolicy, Verdict, after_attempt
 from bridge.ports import Fate, MaybeSent, Outlet, ReceiptOn, Reconciles, Refused, Scope, Sent, TryLater
-from bridge.store import claiming
+from bridge.store import claiming, delays, envelopes
 from bridge.store.claiming import Claimed, Settlement
 from bridge.store.engine import Store, StoreFailed
 from bridge.telemetry import METRICS
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 _LOOK_ANYWAY = 30.0  # seconds: a bell may have been missed
 _LANES_AT_ONCE = 200  # lanes in one claim
+_APART_AT_ONCE = 6  # calls of an outlet with what takes long
 _MOST_UNSETTLED = 200  # sends that have ended and wait to be written down
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -44,7 +45,7 @@ class Dispatcher:
         self._on_sent = on_sent
         self._settling: Gather[Settlement, None] = Gather(self._settle)
         self._runners = {
-            name: _Runner(name, outlet, retry[name], store, self._settling, clock)
+            name: _Runner(name, outlet, retry[name], store, self._settling, clock, self.ring)
             for name, outlet in outlets.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,6 +61,25 @@ class Dispatcher:
         """Somebody else has changed the record (`passerelle queue`): look at all of it."""
         for runner in self._runners.values():
             runner.look()
+
+    @contextlib.contextmanager
+    def untouched(self, lanes: Iterable[tuple[str, str]]) -> Iterator[frozenset[tuple[str, str]]]:
+        """Those of these lanes of which no outlet has anything in hand; and none takes any of it inside."""
+        kept: set[tuple[str, str]] = set()
+        try:
+            for outlet, lane in lanes:
+                if (runner := self._runners.get(outlet)) is not None and runner.keep(lane):
+                    kept.add((outlet, lane))
+            yield frozenset(kept)
+        finally:
+            for outlet, lane in kept:
+                self._runners[outlet].let_go(lane)
+
+    def halt(self, outlet: str, halted: bool) -> None:
+        """An admin stops an outlet, or lets it go on."""
+        runner = self._runners.get(outlet)
+        if runner is not None:
+            runner.halt(halted)
 
     def paused(self) -> dict[str, str]:
         """Which outlets are paused, and why: for health and presence."""
@@ -105,7 +125,7 @@ class Dispatcher:
         self.ring(lanes)
         by_outlet: dict[str, list[Delivery]] = {}
         for one in settlements:
-            if one.verdict.state is State.SENT and one.claimed.delivery.kind is Kind.MESSAGE:
+            if one.verdict.state is State.SENT and one.claimed.delivery.kind in (Kind.MESSAGE, Kind.FILE):
                 by_outlet.setdefault(one.claimed.delivery.outlet, []).append(one.claimed.delivery)
         for outlet, deliveries in by_outlet.items():
             self._on_sent(outlet, deliveries)
@@ -123,8 +143,10 @@ class _Runner:
         store: Store,
         settling: Gather[Settlement, None],
         clock: Callable[[], float],
+        ring_others: Callable[[Iterable[tuple[str, str]]], None],
     ) -> None:
         self._name = name
+        self._ring_others = ring_others
         self._outlet = outlet
         self._can = outlet.capabilities
         self._retry = retry
@@ -134,6 +156,8 @@ class _Runner:
         self._lanes = Lanes()
         self._claimed: deque[list[Claimed]] = deque()  # batches that wait for a free slot
         self._sending = 0  # calls of the outlet
+        self._apart: deque[list[Claimed]] = deque()  # what takes long waits for slots of its own
+        self._sending_apart = 0
         self._tasks: set[asyncio.Task[None]] = set()  # those, and the settling that follows
         self._bell = asyncio.Event()
         self._idle = asyncio.Event()
@@ -144,6 +168,7 @@ class _Runner:
         self._paused_until = 0.0
         self._pause = 0.0
         self.pause_reason = ""
+        self._halted = False
         self._counters: dict[type, Counter] = {}
         self._reconciles = outlet if isinstance(outlet, Reconciles) else None
 
@@ -153,8 +178,21 @@ class _Runner:
         self._lanes.ring(lane)
         self._bell.set()
 
+    def halt(self, halted: bool) -> None:
+        """Claim nothing more until told otherwise."""
+        self._halted = halted
+        self._bell.set()
+
     def look(self) -> None:
         self._looking = True
+        self._bell.set()
+
+    def keep(self, lane: str) -> bool:
+        """Take nothing of this lane until `let_go`. False: something of it may be in hand already."""
+        return self._lanes.keep(lane)
+
+    def let_go(self, lane: str) -> None:
+        self._lanes.free([lane], again=True)
         self._bell.set()
 
     def stop(self) -> None:
@@ -163,6 +201,7 @@ class _Runner:
         self._stopping = True
         if self._can.repeatable:
             self._claimed.clear()
+            self._apart.clear()
         self._bell.set()
 
     async def idle(self) -> None:
@@ -207,11 +246,20 @@ class _Runner:
         self._looked_at = self._clock()
         for lane, due_at in (await self._store.look(claiming.open_lanes, self._name)).items():
             self._lanes.found(lane, due_at)
+        await self._tell_delays()
+
+    async def _tell_delays(self) -> None:
+        """Whoever has waited for long hears so, once; a bounded number in each look."""
+        now = self._clock()
+        before = now - self._retry.tell_delay_after
+        late = await self._store.look(delays.find, self._name, before) if before > 0 else []
+        if late:
+            self._ring_others(await self._store.do(delays.tell, self._name, late, self.pause_reason, now))
 
     def _may_claim(self) -> bool:
-        if self._stopping or not self._lanes.any_due or self._clock() < self._paused_until:
+        if self._stopping or self._halted or not self._lanes.any_due or self._clock() < self._paused_until:
             return False
-        if len(self._tasks) - self._sending > _MOST_UNSETTLED:
+        if len(self._tasks) - self._sending - self._sending_apart > _MOST_UNSETTLED:
             return False
         if self._pause and self._tasks:
             return False  # a single probe is on its way
@@ -242,13 +290,38 @@ class _Runner:
         for lane in found.more:
             self._lanes.ring(lane)
         self._lanes.free([lane for lane in lanes if lane not in found.by_lane], again=False)
+        by_lane = self._part(found.by_lane) if self._can.apart else found.by_lane
         if self._can.across_lanes:
-            together = [one for batch in found.by_lane.values() for one in batch]
+            together = [one for batch in by_lane.values() for one in batch]
             most = self._can.batch
             self._claimed += [together[n : n + most] for n in range(0, len(together), most)]
         else:
-            self._claimed += found.by_lane.values()
+            self._claimed += by_lane.values()
         self._start_sending()
+        if found.to_close:
+            await self._close(found.to_close)
+
+    async def _close(self, to_close: Mapping[int, str]) -> None:
+        """What waited for more lines, or for second thoughts, is as it is from now on."""
+        try:
+            await self._store.do(envelopes.close_due, list(to_close), self._clock())
+        finally:
+            for lane in to_close.values():
+                self._lanes.ring(lane)
+
+    def _part(self, by_lane: Mapping[str, list[Claimed]]) -> dict[str, list[Claimed]]:
+        """Set what takes long apart, each alone. What stands behind it in its lane is looked at again."""
+        others: dict[str, list[Claimed]] = {}
+        for lane, batch in by_lane.items():
+            kinds = [one.delivery.kind for one in batch]
+            first = next((n for n, kind in enumerate(kinds) if kind in self._can.apart), len(batch))
+            if first:
+                others[lane] = batch[:first]
+            else:
+                self._apart.append(batch[:1])
+            if len(batch) > max(first, 1):
+                self._lanes.ring(lane)
+        return others
 
     def _lanes_at_once(self) -> int:
         if self._can.across_lanes:
@@ -262,25 +335,30 @@ class _Runner:
 
     def _start_sending(self) -> None:
         while self._claimed and self._sending < self._can.concurrency:
-            batch = self._claimed.popleft()
-            if self._clock() < self._paused_until and self._can.repeatable:
-                self._lanes.free({one.delivery.lane for one in batch}, again=True)
-                continue
-            self._sending += 1
-            self._idle.clear()
-            task = asyncio.create_task(self._send(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._sending += self._start(self._claimed.popleft(), apart=False)
+        while self._apart and self._sending_apart < _APART_AT_ONCE:
+            self._sending_apart += self._start(self._apart.popleft(), apart=True)
+
+    def _start(self, batch: list[Claimed], *, apart: bool) -> bool:
+        """Try a batch in a task of its own, unless the outlet pauses."""
+        if self._clock() < self._paused_until and self._can.repeatable:
+            self._lanes.free({one.delivery.lane for one in batch}, again=True)
+            return False
+        self._idle.clear()
+        task = asyncio.create_task(self._send(batch, apart=apart))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not self._tasks and not self._claimed:
+        if not self._tasks and not self._claimed and not self._apart:
             self._idle.set()
         self._bell.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a send task broke", outlet=self._name, exc_info=error)
 
-    async def _send(self, batch: list[Claimed]) -> None:
+    async def _send(self, batch: list[Claimed], *, apart: bool) -> None:
         """Try a batch and write down what became of it. Its lanes are busy until then; its slot is free
         as soon as the outlet has answered."""
         lanes = {one.delivery.lane for one in batch}
@@ -289,7 +367,8 @@ class _Runner:
             try:
                 fates = await self._fates([one.delivery for one in batch])
             finally:
-                self._sending -= 1
+                self._sending -= not apart
+                self._sending_apart -= apart
                 self._bell.set()
             now = self._clock()
             self._note_pause(fates.values())
@@ -314,7 +393,7 @@ class _Runner:
             one.delivery, one.first_tried_at, fate, now, self._retry, repeatable=self._can.repeatable
         )
         # One line for each fate of a message; what the gateway itself says about one is detail.
-        tell = log.info if one.delivery.kind is Kind.MESSAGE else log.debug
+        tell = log.info if one.delivery.kind in (Kind.MESSAGE, Kind.FILE) else log.debug
         tell(
             "delivery",
             id=one.delivery.id,

@@ -40,9 +40,10 @@ class Fetched:
 class NotFetched(Exception):
     """The message is a sentence for the user. `later` tells whether it may work another time."""
 
-    def __init__(self, sentence: str, *, later: bool = False) -> None:
+    def __init__(self, sentence: str, *, later: bool = False, too_large: bool = False) -> None:
         super().__init__(sentence)
         self.later = later
+        self.too_large = too_large
 
 
 class _ForbiddenAddress(OSError):
@@ -134,6 +135,8 @@ async def _asked(
         try:
             async with session.get(url, headers=headers, allow_redirects=False) as response:
                 yield response
+        except aiohttp.InvalidURL as error:
+            raise NotFetched("The file could not be fetched: its link is no web address.") from error
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, _ForbiddenAddress):
                 raise NotFetched(
@@ -162,7 +165,7 @@ async def _received(response: aiohttp.ClientResponse, url: URL, limits: FetchLim
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise NotFetched("The file could not be fetched: its server packs it in a way not known here.")
     too_large = NotFetched(
-        f"The file is too large: at most {media.in_words(limits.bytes)} go through here."
+        f"The file is too large: at most {media.in_words(limits.bytes)} go through here.", too_large=True
     )
     if (response.content_length or 0) > limits.bytes:
         raise too_large

@@ -7,22 +7,58 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import structlog
 from sqlalchemy import Connection
 
 from bridge.addressing import to_address, to_local
+from bridge.changes import Changes
+from bridge.files import Filing
 from bridge.gather import Gather
-from bridge.model import Address, Contact, Delivery, DeliveryId, Envelope, Incoming, Line, Message, Report
-from bridge.policy import Allowance, wait_in_words
-from bridge.ports import Adapter, BadAddress, Inbox, NamesMessages, NamesThreads, ReceiptOn, SplitsText
-from bridge.store import asking, inputs, people, recording, reports
+from bridge.i18n import Languages, Phrase, tr, translate, trn
+from bridge.model import (
+    Address,
+    Attachment,
+    Contact,
+    Delivery,
+    DeliveryId,
+    Envelope,
+    Fact,
+    Incoming,
+    Line,
+    Message,
+    Report,
+    Undone,
+)
+from bridge.options import CORRECTION, REACTION, SUBJECT
+from bridge.policy import Allowance, shortened, wait_in_words
+from bridge.ports import (
+    Account,
+    Accounts,
+    Adapter,
+    Addresses,
+    BadAccount,
+    BadAddress,
+    Inbox,
+    NamesMessages,
+    NamesThreads,
+    ReceiptOn,
+    SplitsText,
+    shared_addresses,
+)
+from bridge.sources import Sources
+from bridge.store import asking, desk, inputs, invites, people, recording, reports, strangers
+from bridge.store.attaching import message_stanza
+from bridge.store.changing import Changed, Name, Retraction, Talk
+from bridge.store.directing import Misdirected
 from bridge.store.engine import Store
-from bridge.store.recording import Draft, Ground
+from bridge.store.outward import Step, carry
+from bridge.store.recording import Draft, Ground, Recorded
 from bridge.store.reports import Heard
-from bridge.store.rows import hash_key
+from bridge.store.rows import Lane, hash_key
 from bridge.telemetry import METRICS
 
 log = structlog.get_logger()
@@ -50,6 +86,9 @@ class Written:
     reply_to: str = ""  # XEP-0461: id of the stanza that is answered
     wants_receipt: bool = False
     options: Mapping[str, str] = field(default_factory=dict)  # what a command asked for
+    language: str = ""  # xml:lang, as the client says
+    files: tuple[Attachment, ...] = ()  # shared by links, which stand in their `source`
+    replaces: str = ""  # XEP-0308: id of the stanza that this corrects
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +119,10 @@ class Denied(Exception):
     gone: str = ""  # the local part (escaped) that was probably meant: becomes <gone>xmpp:JID</gone>
 
 
+class Asked(Denied):
+    """Nothing was recorded: the user is asked first, and may say yes (options.POSTS)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """One configured adapter, bound to one component JID."""
@@ -95,6 +138,9 @@ class Transport:
     names_messages: NamesMessages | None = None
     names_threads: NamesThreads | None = None
     splits_text: SplitsText | None = None
+    addresses: Addresses | None = None
+    strangers: str = "everyone"  # policy for unknown senders: everyone, ask or contacts
+    proven_addresses: bool = False  # users may have an address of their own that a code has proven theirs
 
     @classmethod
     def of(
@@ -112,11 +158,42 @@ class Transport:
             adapter if isinstance(adapter, NamesMessages) else None,
             adapter if isinstance(adapter, NamesThreads) else None,
             adapter if isinstance(adapter, SplitsText) else None,
+            adapter if isinstance(adapter, Addresses) else None,
         )
 
 
-Event = Written | ClientReceipt | ClientError
+@dataclass(frozen=True, slots=True)
+class Displayed:
+    """XEP-0333 from a client: the user has read this message of a contact's, and what came before it."""
+
+    from_bare: str
+    stanza_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """XEP-0424 from a client: the user takes a message to a contact back."""
+
+    from_bare: str
+    from_full: str
+    local: str
+    stanza_id: str
+    target: str  # id of the stanza that is to go
+    wants_receipt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatState:
+    """XEP-0085 from a client, in the chat with a contact."""
+
+    from_bare: str
+    local: str
+    composes: bool
+
+
+Event = Written | ClientReceipt | ClientError | Displayed | Retracted | ChatState
 Ring = Callable[[Iterable[tuple[str, str]]], None]
+Newcomer = Callable[[Line], None]
 
 
 def _ignore(_lanes: Iterable[tuple[str, str]]) -> None:
@@ -132,20 +209,41 @@ class Gateway:
         transports: Mapping[str, Transport],
         allow: Sequence[str],
         *,
+        files: Filing | None = None,
         clock: Callable[[], float] = time.time,
+        language: str = "",
     ) -> None:
         self.transports = transports
+        self.languages = Languages(language)
+        self.newcomer: dict[str, Newcomer] = {}  # by transport: who was registered by their first word
         self.ring: Ring = _ignore
         self.ring_intake: Callable[[], None] = lambda: None
         self._store = store
+        self._files = files
         self._allow = frozenset(allow)
         self._clock = clock
         self.grounds = {
-            name: Ground(one.jid, one.adapter.capabilities.subjects) for name, one in transports.items()
+            name: Ground(one.jid, one.adapter.capabilities.subjects, one.strangers)
+            for name, one in transports.items()
         }
         self.receipts_on_sent = {
             name: one.adapter.capabilities.receipt_on is ReceiptOn.SENT for name, one in transports.items()
         }
+        self.sources = Sources(
+            store,
+            {name: one.adapter for name, one in transports.items()},
+            {name: one.jid for name, one in transports.items()},
+            clock,
+        )
+        # Through us, since whoever builds the rest sets our bells later.
+        self.sources.ring = lambda lanes: self.ring(lanes)
+        self.sources.ring_intake = lambda: self.ring_intake()
+        names = {
+            name: one.names_threads.first_subject if one.names_threads else lambda _: ""
+            for name, one in transports.items()
+        }
+        self.changes = Changes(store, names, clock)
+        self.changes.ring = lambda lanes: self.ring(lanes)
         self._allowances: dict[tuple[str, str], Allowance] = {}
         self._at_risk: dict[str, deque[tuple[float, DeliveryId]]] = {}
         self._known: dict[tuple[str, str], float] = {}
@@ -161,27 +259,118 @@ class Gateway:
         Raises only when the store fails; then nothing of it was recorded."""
         now = self._clock()
         answers: list[Denied | None] = [None] * len(events)
-        drafts: list[Draft] = []
+        steps: list[Step] = []
         places: list[int] = []
         heard: list[Heard] = []
+        displayed: dict[str, list[str]] = {}
         for place, event in enumerate(events):
-            if isinstance(event, Written):
+            if isinstance(event, Written | Retracted | ChatState):
                 try:
-                    drafts.append(self._draft(transport, event, now))
-                    places.append(place)
+                    step = self._step(transport, event, now)
                 except Denied as denied:
                     answers[place] = denied
+                    continue
+                if step is not None:
+                    steps.append(step)
+                    places.append(place)
+            elif isinstance(event, Displayed):
+                displayed.setdefault(event.from_bare, []).append(message_stanza(event.stanza_id))
             else:
                 condition = event.condition if isinstance(event, ClientError) else ""
                 heard.append(Heard(transport, event.from_bare, event.stanza_id, condition))
-        if drafts or heard:
-            recorded = await self._store.do(_record, drafts, heard, now)
-            METRICS.stanzas_recorded.labels(transport).inc(len(drafts))
-            self.ring(lane for one in recorded for lane in one.lanes)
-            for place, one in zip(places, recorded, strict=True):
-                if not one.registered:
-                    answers[place] = self.not_registered(transport)
+        if steps or heard:
+            recorded = await self._carry(transport, steps, heard, now)
+            unknown = []
+            for place, step, one in zip(places, steps, recorded, strict=True):
+                if isinstance(one, Changed):
+                    answers[place] = Denied(one.refused, "not-allowed", "cancel") if one.refused else None
+                elif isinstance(one.refused, strangers.AsksFirst):
+                    answers[place] = Asked(str(one.refused))
+                elif one.refused is not None:
+                    answers[place] = Denied(str(one.refused), one.refused.condition, "cancel")
+                elif not one.registered:
+                    unknown.append(place)
+                elif isinstance(step, Draft):
+                    self.changes.recorded(step, one, now)
+            if unknown:
+                verdicts = await self._first_words(transport, [events[place] for place in unknown])
+                for place, verdict in zip(unknown, verdicts, strict=True):
+                    answers[place] = verdict
+        for jid, stanza_ids in displayed.items():
+            await self.sources.displayed(transport, jid, stanza_ids)
         return answers
+
+    async def _recorded(
+        self, steps: Sequence[Step], heard: Sequence[Heard], untouched: frozenset[Lane], now: float
+    ) -> list[Recorded | Changed]:
+        """One transaction for all of it; again without a message that its transport refuses."""
+        refused: dict[str, Recorded] = {}
+        while True:
+            left = [step for step in steps if _uid(step) not in refused]
+            try:
+                done = await self._store.do(_record, left, heard, self.changes.names, untouched, now)
+            except Misdirected as error:
+                if all(_uid(step) != error.uid for step in left):
+                    raise
+                refused[error.uid] = Recorded(refused=error.why)
+            else:
+                answers = iter(done)
+                return [refused.get(_uid(step)) or next(answers) for step in steps]
+
+    async def _carry(
+        self, transport: str, steps: Sequence[Step], heard: Sequence[Heard], now: float
+    ) -> list[Recorded | Changed]:
+        """One transaction. What is to be taken back must not be sent meanwhile."""
+        talks = [step.talk for step in steps if isinstance(step, Retraction)]
+        with await self.changes.reach(talks) if talks else nullcontext(frozenset[Lane]()) as untouched:
+            recorded = await self._recorded(steps, heard, untouched, now)
+        METRICS.stanzas_recorded.labels(transport).inc(len(steps))
+        self.ring(lane for one in recorded for lane in one.lanes)
+        return recorded
+
+    def _step(self, transport: str, event: Written | Retracted | ChatState, now: float) -> Step | None:
+        """What an event asks of the record; None if nothing. Raises Denied."""
+        if isinstance(event, Written):
+            if REACTION in event.options and not self.transports[transport].adapter.capabilities.reactions:
+                return None  # clients expect nothing
+            return self._draft(transport, event, now)
+        try:
+            talk = Talk(transport, event.from_bare, self.address_of(transport, event.local).canonical)
+        except Denied:
+            return None  # nothing was ever sent there
+        if isinstance(event, ChatState):
+            return self.changes.typing(talk, event.composes, now)
+        to_jid = f"{event.local}@{self.transports[transport].jid}"
+        return Retraction(
+            talk, event.from_full, to_jid, event.stanza_id, event.target, event.wants_receipt
+        )
+
+    async def _first_words(self, transport: str, events: Sequence[Event]) -> list[Denied | None]:
+        """Register those who may, and record what they wrote; their next words find them registered."""
+        mine = [event for event in events if isinstance(event, Written)]
+        new: set[str] = set()
+        for jid, event in {event.from_bare: event for event in mine}.items():
+            if await self.admit(transport, jid, self.languages.of(jid, event.language)) is not None:
+                new.add(jid)
+        if not new:
+            return [self.not_registered(transport) for _ in events]
+        again = await self.carry_out(transport, [event for event in mine if event.from_bare in new])
+        verdicts = iter(again)
+        return [next(verdicts) if e.from_bare in new else self.not_registered(transport) for e in mine]
+
+    async def admit(self, transport: str, jid: str, language: str) -> Line | None:
+        """Register somebody whom the settings or an invitation admit, unless they once left. None if not."""
+        if not self.may_use(jid) and not await self._store.look(invites.is_invited, jid, self._clock()):
+            return None
+        if await self._store.look(people.has_left, transport, jid):
+            return None
+        try:
+            line = await self.register(transport, jid, name="", language=language)
+        except Denied:
+            return None
+        if transport in self.newcomer:
+            self.newcomer[transport](line)
+        return line
 
     def _draft(self, transport: str, written: Written, now: float) -> Draft:
         """Check a message and put it into words of the record. Raises Denied."""
@@ -191,7 +380,10 @@ class Gateway:
         uid = uuid.uuid4().hex
         identity = written.origin_id or written.stanza_id
         adapter = where.adapter
-        return Draft(
+        body, files = written.body, written.files
+        if files and not adapter.capabilities.attachments:
+            body, files = "\n".join([body, *_links(written)] if body else _links(written)), ()
+        draft = Draft(
             transport=transport,
             jid=written.from_bare,
             from_jid=written.from_full,
@@ -201,21 +393,45 @@ class Gateway:
             uid=uid,
             stanza_id=written.stanza_id,
             dedupe=hash_key(
-                "xmpp", transport, written.from_bare, address.canonical, identity, written.body
+                "xmpp",
+                transport,
+                written.from_bare,
+                address.canonical,
+                identity,
+                written.body,
+                *_links(written),
             )
             if identity
             else "",
-            body=written.body,
+            body=body,
             wants_receipt=written.wants_receipt,
             remote_id=where.names_messages.remote_id(uid) if where.names_messages else "",
-            subject=" ".join(written.subject.split())[:MOST_SUBJECT],
+            subject=" ".join((written.subject or written.options.get(SUBJECT, "")).split())[:MOST_SUBJECT],
             thread=written.thread[:256],
-            reply_to=written.reply_to,
-            parts=_parts(where, written.body),
+            reply_to=message_stanza(written.reply_to),
+            parts=_parts(where, body),
             threaded=adapter.capabilities.subjects,
-            first_subject=where.names_threads.first_subject(written.body) if where.names_threads else "",
+            first_subject=where.names_threads.first_subject(body or files[0].name)
+            if where.names_threads and (body or files)
+            else "",
+            files=files,
             options=written.options,
+            direct=where.addresses.addressed if where.addresses else None,
+            coalesce=adapter.capabilities.coalesce_seconds,
+            first_hold=adapter.capabilities.first_hold,
+            needs_parent=REACTION in written.options,
+            replaces=written.replaces,
         )
+        return replace(draft, follow_up=self._follow_up(where, draft, written)) if draft.replaces else draft
+
+    def _follow_up(self, transport: Transport, draft: Draft, written: Written) -> Draft:
+        """What goes out if the message that this corrects has gone already."""
+        options = {**draft.options, CORRECTION: written.replaces}
+        if transport.adapter.capabilities.corrections:
+            return replace(draft, options=options)
+        language = self.languages.of(written.from_bare, written.language)
+        body = translate(tr("Correction: {text}", text=draft.body), language)
+        return replace(draft, body=body, parts=_parts(transport, body), options=options)
 
     def _allow_one(self, transport: Transport, jid: str, now: float) -> None:
         allowance = self._allowances.get((transport.name, jid))
@@ -227,8 +443,11 @@ class Gateway:
         wait = allowance.take(now)
         if wait:
             raise Denied(
-                f"You have written more than this gateway lets through. Wait {wait_in_words(wait)} and send "
-                "it again; nothing before it is lost.",
+                tr(
+                    "You have written more than this gateway lets through. Wait {time} and send it again; "
+                    "nothing before it is lost.",
+                    time=wait_in_words(wait),
+                ),
                 "resource-constraint",
                 "wait",
             )
@@ -236,7 +455,7 @@ class Gateway:
     @staticmethod
     def not_registered(transport: str) -> Denied:
         return Denied(
-            "You are not registered here yet. Register with this gateway in your client, then send it again.",
+            tr("You are not registered here yet. Register with this gateway first, then send it again."),
             "registration-required",
             "auth",
         )
@@ -256,54 +475,106 @@ class Gateway:
         """Whether the settings admit a bare JID."""
         return bool(self._allow & {"*", jid, jid.rpartition("@")[2]})
 
+    async def load(self) -> None:
+        """At start: what each user reads, so that a refusal need not ask the record."""
+        for jid, language in (await self._store.look(desk.languages)).items():
+            self.languages.learn(jid, language)
+
     async def line_of(self, transport: str, jid: str) -> Line | None:
         return await self._store.look(people.line_of, transport, jid)
 
-    async def register(self, transport: str, jid: str, *, name: str, address: str = "") -> Line:
-        """Register a bare JID, or edit its registration (name; address if it may choose). Raises Denied."""
-        if not self.may_use(jid):
+    async def register(
+        self, transport: str, jid: str, *, name: str, address: str = "", token: str = "", language: str = ""
+    ) -> Line:
+        """Register a bare JID, or edit its registration (name; address if it may choose). `token` is an
+        invitation's, `language` what a new user reads. Raises Denied."""
+        if not await self._admits(transport, jid, token):
             raise Denied(
-                "This gateway does not serve your address. Ask its administrator to let you in.",
+                tr("This gateway does not serve your address. Ask its administrator for an invitation."),
                 "forbidden",
                 "auth",
             )
+        return await self._register(transport, jid, name, address, language)
+
+    async def _admits(self, transport: str, jid: str, token: str) -> bool:
+        """Whom the settings or an invitation admit, or who is here already."""
+        if self.may_use(jid) or await self.line_of(transport, jid) is not None:
+            return True
+        return await self._store.do(invites.redeem, jid, token, self._clock())
+
+    async def _register(self, transport: str, jid: str, name: str, address: str, language: str) -> Line:
         try:
             candidates = list(self.transports[transport].adapter.own_addresses(jid))
             if address:
                 wanted = self.transports[transport].adapter.canonical(address).canonical
                 if wanted not in candidates:
-                    raise Denied(f"{address} is not yours to choose here. Leave the field as it was.")
+                    raise Denied(tr("{address} is not yours to choose here.", address=wanted))
                 candidates = [wanted]
         except BadAddress as error:
             raise Denied(str(error)) from error
         name = " ".join(name.split())[:256]
         try:
             line = await self._store.do(
-                people.register, transport, jid, name, candidates, self._clock(), move=bool(address)
+                people.register,
+                transport,
+                jid,
+                name,
+                candidates,
+                self._clock(),
+                move=bool(address),
+                language=language or self.languages.of(jid),
+                shared=shared_addresses(self.transports[transport].adapter),
             )
         except people.AddressTaken as error:
             raise Denied(
-                "No address is free for you here at the moment. Ask the administrator of this gateway.",
+                tr("No address is free for you here at the moment. Ask the administrator of this gateway."),
                 "conflict",
                 "cancel",
+            ) from error
+        self._known.clear()
+        self.languages.learn(jid, line.language)
+        return line
+
+    async def bring_account(
+        self, transport: str, jid: str, *, name: str, fields: Mapping[str, str]
+    ) -> Line:
+        """Make a user's own account elsewhere their line here (the first, or in place of the one before).
+        `fields` are what the adapter's `account_form` asks for. Raises Denied; may take a minute."""
+        adapter = self.transports[transport].adapter
+        if not isinstance(adapter, Accounts) or not adapter.account_form():
+            raise Denied(tr("Accounts of your own cannot be used here."), "not-allowed", "cancel")
+        if not self.may_use(jid):
+            raise Denied(tr("This gateway does not serve your address."), "forbidden", "auth")
+        try:
+            account = await adapter.check_account(fields)
+            line = await self.sources.bring(transport, jid, " ".join(name.split())[:256], account)
+        except BadAccount as error:
+            raise Denied(str(error)) from error
+        except people.AddressTaken as error:
+            raise Denied(
+                tr("Somebody else here uses this address already."), "conflict", "cancel"
             ) from error
         self._known.clear()
         return line
 
     async def leave(self, transport: str, jid: str) -> list[Contact]:
         """Remove the registration; answers the contacts that the user had. Raises Denied."""
-        gone = await self._store.do(people.leave, transport, jid)
+        gone = await self._store.do(people.leave, transport, jid, self._clock())
         self._known.clear()
+        self.sources.accounts_changed(transport)
         if gone is None:
-            raise Denied("You are not registered here.", "registration-required", "auth")
+            raise Denied(tr("You are not registered here."), "registration-required", "auth")
         return gone
 
     async def add_contact(self, transport: str, jid: str, local: str) -> Contact:
         """The user subscribes to a contact's JID. Raises Denied."""
         address = self.address_of(transport, local)
-        contact = await self._store.do(people.subscribe, transport, jid, address, local, self._clock())
+        contact, lanes = await self._store.do(
+            _subscribe, transport, jid, address, local, self.grounds[transport], self._clock()
+        )
         if contact is None:
             raise self.not_registered(transport)
+        self.ring(lanes)
         return contact
 
     async def drop_contact(self, transport: str, jid: str, local: str) -> None:
@@ -318,6 +589,43 @@ class Gateway:
     async def users_of(self, transport: str) -> list[str]:
         """Bare JIDs of all who are registered: to be probed at start, told at stop."""
         return [line.jid for line in await self._store.look(people.lines_on, transport)]
+
+    # --- second thoughts; each answers a sentence ---
+
+    def _talk(self, transport: str, jid: str, local: str) -> Talk:
+        return Talk(transport, jid, self.address_of(transport, local).canonical)
+
+    async def send_now(self, transport: str, jid: str, local: str) -> str:
+        """Let what waits for this contact go at once. Raises Denied."""
+        count = await self.changes.send_now(self._talk(transport, jid, local))
+        if not count:
+            raise Denied(tr("Nothing waits here; it has gone already."), "item-not-found", "cancel")
+        return trn("Sent.", "{number} messages sent.", count)
+
+    async def undo(self, transport: str, jid: str, local: str) -> str:
+        """Take back the newest message to this contact, if it has not gone. Raises Denied."""
+        undone = await self.changes.undo(self._talk(transport, jid, local))
+        if undone is None:
+            raise Denied(tr("Too late: everything here has gone already."), "item-not-found", "cancel")
+        return tr("Taken back, not sent: {text}", text=shortened(undone.body))
+
+    async def cancel(self, transport: str, jid: str, local: str, stanza_id: str = "") -> str:
+        """Take back the message with this id; without one, give up what is still being tried, or else
+        take back the newest that has not gone. Raises Denied."""
+        talk = self._talk(transport, jid, local)
+        if not stanza_id:
+            given_up = await self.changes.give_up(talk)
+            return _given_up(given_up) if given_up else await self.undo(transport, jid, local)
+        done = await self.changes.cancel(talk, stanza_id)
+        if done.refused or not done.undone:
+            reason = done.refused or tr("There is nothing left of this message to cancel.")
+            raise Denied(reason, "not-allowed", "cancel")
+        return tr("Taken back, not sent: {text}", text=shortened(done.undone[0].body))
+
+    async def status_of(self, transport: str, jid: str, local: str, stanza_id: str = "") -> list[Fact]:
+        """What is known of the user's message with this id, or of the newest to this contact; oldest
+        first. Raises Denied."""
+        return await self.changes.facts(self._talk(transport, jid, local), stanza_id)
 
     # --- what waits for a user, or may not have reached one ---
 
@@ -406,7 +714,8 @@ class Gateway:
         return [None] * len(gathered)
 
     async def _accept(self, gathered: list[Incoming]) -> list[None]:
-        self.ring(await self._store.do(recording.record_in, gathered, self.grounds, self._clock()))
+        kept = await self._files.keep_all(gathered) if self._files is not None else gathered
+        self.ring(await self._store.do(recording.record_in, kept, self.grounds, self._clock()))
         return [None] * len(gathered)
 
     async def _report(self, gathered: list[Report]) -> list[None]:
@@ -417,12 +726,40 @@ class Gateway:
 
 
 def _record(
-    connection: Connection, drafts: Sequence[Draft], heard: Sequence[Heard], now: float
-) -> list[recording.Recorded]:
+    connection: Connection,
+    steps: Sequence[Step],
+    heard: Sequence[Heard],
+    names: Mapping[str, Name],
+    untouched: frozenset[Lane],
+    now: float,
+) -> list[Recorded | Changed]:
     """One transaction for all that a stream brought."""
     if heard:
         reports.hear(connection, heard, now)
-    return recording.record_out(connection, drafts, now) if drafts else []
+    return carry(connection, steps, names, untouched, now) if steps else []
+
+
+def _links(written: Written) -> list[str]:
+    return [one.source for one in written.files]
+
+
+def _subscribe(
+    connection: Connection, transport: str, jid: str, address: Address, local: str, ground: Ground, now: float
+) -> tuple[Contact | None, list[Lane]]:
+    """A contact whom the user adds is let in, and so is what it has written already."""
+    contact = people.subscribe(connection, transport, jid, address, local, now)
+    owner = strangers.owner(connection, jid, transport, ground.jid, ground.strangers)
+    return contact, strangers.reconsider(connection, owner, now) if owner is not None else []
+
+
+def _uid(step: Step) -> str:
+    return step.uid if isinstance(step, Draft) else ""
+
+
+def _given_up(undone: Sequence[Undone]) -> Phrase:
+    if any(not one.certain for one in undone):
+        return tr("Given up. An earlier attempt may have arrived all the same; nobody can say.")
+    return trn("Given up; it was not sent.", "{number} messages given up; they were not sent.", len(undone))
 
 
 def _parts(transport: Transport, body: str) -> int:
@@ -432,7 +769,11 @@ def _parts(transport: Transport, body: str) -> int:
     longest = transport.adapter.capabilities.longest_text
     if longest is not None and len(body) > longest:
         raise Denied(
-            f"This is too long: {len(body)} characters, and at most {longest} go through. Send it in parts."
+            tr(
+                "This is too long: {count} characters, and at most {most} go through. Send it in parts.",
+                count=len(body),
+                most=longest,
+            )
         )
     return 1
 
@@ -452,6 +793,20 @@ class _TransportInbox:
 
     async def report(self, told: Sequence[Report]) -> None:
         await self._gateway.report(told)
+
+    async def take_in_all(
+        self, items: Sequence[tuple[bytes, Envelope]], cursor: tuple[str, str] | None = None
+    ) -> None:
+        await self._gateway.sources.take_in_all(self._transport, items, cursor)
+
+    async def cursor(self, name: str) -> str:
+        return await self._gateway.sources.cursor(self._transport, name)
+
+    async def accounts(self) -> Sequence[Account]:
+        return await self._gateway.sources.accounts(self._transport)
+
+    async def tell(self, jid: str, text: str, *, once: str = "") -> None:
+        await self._gateway.sources.tell(self._transport, jid, text, once)
 
     async def knows(self, recipient: str) -> bool:
         return await self._gateway.knows(self._transport, recipient)

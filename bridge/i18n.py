@@ -28,8 +28,11 @@ class Phrase(str):
     many: str
     number: int
 
+    def __str__(self) -> str:
+        return self  # so that it outlives `str(error)` around it
+
     def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
-        return str, (str(self),)
+        return str, (str.__str__(self),)
 
 
 def tr(source: str, /, **values: Any) -> Phrase:

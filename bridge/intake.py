@@ -8,13 +8,15 @@ import contextlib
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import structlog
 from sqlalchemy import Connection
 
-from bridge.model import Address, Envelope, Incoming, Report
+from bridge.files import Filing
+from bridge.model import Address, Envelope, File, Incoming, Report
 from bridge.ports import Parser
 from bridge.store import inputs, recording, reports
 from bridge.store.engine import Store, StoreFailed
@@ -98,6 +100,7 @@ class Intake:
         receipts_on_sent: Mapping[str, bool],
         ring: Callable[[Iterable[Lane]], None],
         *,
+        files: Filing | None = None,
         clock: Callable[[], float] = time.time,
         worker: Worker | None = None,
     ) -> None:
@@ -106,6 +109,7 @@ class Intake:
         self._grounds = grounds
         self._receipts_on_sent = receipts_on_sent
         self._ring = ring
+        self._files = files
         self._clock = clock
         self._worker = worker or Worker()
         self._bell = asyncio.Event()
@@ -190,7 +194,7 @@ class Intake:
             lanes = await self._store.do(
                 _record_read,
                 [one.id for one, _ in good],
-                [part for _, parts in good for part in parts],
+                await self._kept([part for one, parts in good for part in _with_original(one, parts)]),
                 self._grounds,
                 self._receipts_on_sent,
                 self._clock(),
@@ -201,6 +205,12 @@ class Intake:
             log.error("a parser broke", inputs=[one.id for one in bad])
             METRICS.errors.labels("parser").inc(len(bad))
             await self._give_notice(bad)
+
+    async def _kept(self, parts: Sequence[Incoming | Report]) -> list[Incoming | Report]:
+        """The same, with the files of messages on disk."""
+        messages = [part for part in parts if isinstance(part, Incoming)]
+        kept: Sequence[Incoming] = await self._files.keep_all(messages) if self._files else messages
+        return [*kept, *(part for part in parts if isinstance(part, Report))]
 
     async def _give_notice(self, batch: Sequence[RawInput]) -> None:
         """Say that something came which cannot be read, and keep it."""
@@ -229,6 +239,13 @@ def unreadable(one: RawInput) -> list[Incoming]:
     ]
 
 
+def _with_original(one: RawInput, parts: Sequence[Incoming | Report]) -> Iterator[Incoming | Report]:
+    """The same, where more than is shown is asked for with the input itself beside it."""
+    original = File("message.eml", "message/rfc822", one.raw)
+    for part in parts:
+        yield replace(part, original=original) if isinstance(part, Incoming) and part.keep_raw else part
+
+
 def _record_read(
     connection: Connection,
     ids: Sequence[int],
@@ -240,6 +257,9 @@ def _record_read(
     """One transaction: the messages are there and the inputs are gone, or neither."""
     incoming = [part for part in parts if isinstance(part, Incoming)]
     told = [part for part in parts if isinstance(part, Report)]
+    for one in told:
+        if one.otherwise and not reports.knows(connection, one):
+            incoming += one.otherwise
     lanes = recording.record_in(connection, incoming, grounds, now) if incoming else []
     if told:
         lanes += reports.report(connection, told, receipts_on_sent, now)

@@ -5,10 +5,12 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import structlog
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from bridge.guard import may_dial as may_dial  # adapters dial what users have named
 
 log = structlog.get_logger()
 
@@ -70,6 +72,8 @@ class TransportSettings(Section):
     secret: Secret
     limits: Limits = Limits()
     retry_days: float = Field(default=2.0, gt=0)
+    strangers: Literal["everyone", "ask", "contacts"] = "everyone"  # unless a user chooses otherwise
+    proven_addresses: bool = False  # users may have another address once a code has proven it theirs
 
 
 async def keep_trying(

@@ -61,6 +61,14 @@ class Lanes:
         self._busy.update(taken)
         return taken
 
+    def keep(self, lane: str) -> bool:
+        """Make a lane busy out of turn, until it is freed; False if it is busy already."""
+        if lane in self._busy:
+            return False
+        self._due.pop(lane, None)
+        self._busy.add(lane)
+        return True
+
     def free(self, lanes: Iterable[str], *, again: bool) -> None:
         """No longer busy. Due at once if `again`, or if they rang meanwhile."""
         for lane in lanes:

@@ -77,8 +77,9 @@ _BY_ENDING = {ending: kind for kind, ending in _ENDINGS.items()} | _OTHER_ENDING
 
 
 def media_type(head: bytes, claimed: str, name: str = "") -> str:
-    """The media type of a file that begins with `head` (32 bytes suffice): what it is, if that can be
-    seen, else what is claimed, else what its name says. Always safe to stand in a header."""
+    """The media type of a file that begins with `head` (32 bytes suffice; none if it is not here yet):
+    what it is, if that can be seen, else what is claimed, else what its name says. Always safe to stand
+    in a header."""
     claim = claimed.partition(";")[0].strip().lower()
     claim = _OTHER_WORDS.get(claim, claim)
     if not _TYPE.fullmatch(claim) or claim in ("application/x-download", "application/force-download"):
@@ -88,7 +89,7 @@ def media_type(head: bytes, claimed: str, name: str = "") -> str:
     seen = _seen(head)
     if seen and (claim == OCTETS or not claim.startswith(_FINER.get(seen, (seen,)))):
         return seen
-    if not seen and _must_be_seen(claim):
+    if head and not seen and _must_be_seen(claim):
         return OCTETS
     return claim
 

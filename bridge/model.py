@@ -26,6 +26,7 @@ class Kind(StrEnum):
     """What a delivery carries."""
 
     MESSAGE = "message"  # what somebody wrote
+    OWN = "own"  # towards XMPP: what the user wrote from another program, shown as their own (XEP-0356)
     FILE = "file"  # towards XMPP: a file of a message; `part` tells which of its attachments
     RECEIPT = "receipt"  # XEP-0184: the message has reached the next hop, or the far end
     ERROR = "error"  # an error stanza that answers one message
@@ -150,6 +151,29 @@ class Note:
     text: str = ""  # a sentence for the user
     condition: str = ""  # RFC 6120 section 8.3.3, for errors
     error_type: str = ""  # RFC 6120 section 8.3.2: cancel, continue, modify, auth, wait
+    keep: bool = True  # in archives (XEP-0334); not what is over in a moment
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A message of a user's that was taken back."""
+
+    stanza_id: str
+    body: str
+    certain: bool = True  # False: an earlier attempt may have reached its recipient all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is known about a message of a user's: what happened, and when."""
+
+    at: float
+    what: str  # written, waits, tried, told, a State once it is settled, or an Outcome that was reported
+    text: str = ""  # the reason, in a sentence
+    code: str = ""  # the far end's own
+    remote_id: str = ""
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +215,15 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji about an earlier text, known by its words (XEP-0444 towards the user)."""
+
+    emoji: str
+    quoted: str  # the text, or its beginning with an ellipsis
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A message from outside, read and ready to be recorded for one recipient of ours."""
 
@@ -207,6 +240,10 @@ class Incoming:
     files: tuple[File, ...] = ()
     attachments: tuple[Attachment, ...] = ()  # the files once they are kept: not for adapters to fill
     memo: Mapping[str, str] = field(default_factory=dict)  # comes back in Message.answered
+    own: bool = False  # written by `recipient` to `sender` from another program
+    original: File | Attachment | None = None  # the raw input, if `keep_raw`: not for adapters to fill
+    lead: str = ""  # stands before the body in the chat (`Jana: `); never quoted in an answer
+    reaction: Reaction | None = None  # shown as such if the text that it is about is found, else as text
     keep_raw: bool = False  # the raw input stays reachable: the text shown is not all of it
 
 
@@ -230,3 +267,4 @@ class Report:
     recipient: str = ""  # canonical; which of several recipients, if that is told
     reason: str = ""  # a sentence that the user may read
     code: str = ""  # the far end's own code, for the admin
+    otherwise: tuple[Incoming, ...] = ()  # what to show if nothing is known of the message

@@ -10,7 +10,9 @@ RSVP = "rsvp"  # the answer to the invitation in the answered message: one of RS
 REACTION = "reaction"  # one emoji about the answered message; the body is its readable form
 CORRECTION = "correction"  # stanza id of the message that this replaces
 QUOTE = "quote"  # how much of the answered message goes along: one of QUOTES; overrides the choice
+POSTS = "posts"  # "1": the user knows that this goes to a mailing list
 PROOF = "proof"  # "1": carries a code; shown to nobody on this side (find, export, logs)
+AUTO = "auto"  # "1": a program wrote it, and nobody is to answer by one (RFC 3834)
 
 RSVPS = ("accepted", "declined", "tentative")
 QUOTES = ("off", "short", "full")
@@ -30,3 +32,15 @@ STRANGER_POLICIES = ("everyone", "ask", "contacts")
 MEMO_LIST = "list"  # the name of the mailing list that a plain answer to this message would go to
 MEMO_OTHERS = "others"  # who else got it, as RFC 5322 mailboxes joined by ", ": whom /all would reach
 MEMO_INVITATION = "invitation"  # "1": it invites, so that RSVP makes sense
+MEMO_AUTO = "auto"  # a program wrote it: REPLIED if it answers by itself, else GENERATED
+MEMO_RETURN = "return"  # whom its adapter shall tell if it can never be delivered
+MEMO_TOPIC = "topic"  # what it is about, as an id: a later message about it says what has changed
+FACT = "fact_"  # begins the names of facts about the topic: `fact_when`
+
+REPLIED, GENERATED = "replied", "generated"
+
+# --- Message.options of messages from outside, set where they are recorded ---
+
+LEAD = "lead"  # what stands before the body in the chat, and is no part of what was written
+REACTS_TO = "reacts_to"  # stanza id of the message that REACTION is about; that is empty to take it back
+KNOWN_SUBJECT = "known_subject"  # "1": the subject says nothing that the chat has not shown

@@ -3,9 +3,12 @@
 Touches nothing and asks nobody for the time.
 """
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum, auto
 
+from bridge.i18n import Phrase, tr, trn
 from bridge.model import Delivery, State
 from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater
 
@@ -38,6 +41,7 @@ class RetryPolicy:
     recipient_give_up: float = 4 * DAY
     reconcile_pauses: tuple[float, ...] = (5.0, 10.0, 15.0, 30.0, 60.0)
     reconcile_for: float = 10 * MINUTE
+    tell_delay_after: float = 10 * MINUTE  # a writer hears then that a message is still being tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,11 @@ def after_attempt(
         case MaybeSent(reason) if not repeatable:
             return _in_doubt(delivery, first_tried_at, reason, now, retry)
         case MaybeSent(reason):
-            return _later(delivery, first_tried_at, TryLater(reason), now, retry)
+            # It goes again, and the far end can tell; but nobody may say any more that it did not go.
+            return replace(_later(delivery, first_tried_at, TryLater(reason), now, retry), uncertain=True)
         case TryLater():
-            return _later(delivery, first_tried_at, fate, now, retry)
+            verdict = _later(delivery, first_tried_at, fate, now, retry)
+            return replace(verdict, uncertain=True) if delivery.uncertain and repeatable else verdict
 
 
 def _later(
@@ -117,7 +123,7 @@ def _in_doubt(
             State.UNKNOWN,
             now,
             attempts=delivery.attempts,
-            reason=f"Nobody can say whether this was sent: {_lower_first(reason)}",
+            reason=tr("Nobody can say whether this was sent. What was heard last: {answer}", answer=reason),
             condition="remote-server-timeout",
             error_type="wait",
         )
@@ -131,7 +137,11 @@ def _gave_up(delivery: Delivery, reason: str, now: float, after: float) -> Verdi
         State.FAILED,
         now,
         attempts=delivery.attempts + 1,
-        reason=f"Not delivered: given up after {_duration(after)}. Last answer: {reason}",
+        reason=tr(
+            "Not delivered: given up after {time}. Last answer: {answer}",
+            time=_duration(after),
+            answer=_phrase(reason),
+        ),
         condition="remote-server-timeout",
         error_type="wait",
     )
@@ -141,16 +151,51 @@ def _pause(pauses: tuple[float, ...], attempts: int, then: float) -> float:
     return pauses[attempts] if attempts < len(pauses) else then
 
 
-def _duration(seconds: float) -> str:
-    for size, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if seconds >= size:
-            count = round(seconds / size)
-            return f"{count} {name}{'s' if count != 1 else ''}"
-    return f"{round(seconds)} seconds"
+def _phrase(sentence: str) -> str:
+    """A reason that may be a sentence of ours, so that it is translated inside another one."""
+    return sentence if isinstance(sentence, Phrase) else tr(sentence)
 
 
-def _lower_first(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+def _duration(seconds: float) -> Phrase:
+    if seconds >= DAY:
+        return trn("{number} day", "{number} days", round(seconds / DAY))
+    if seconds >= HOUR:
+        return trn("{number} hour", "{number} hours", round(seconds / HOUR))
+    if seconds >= MINUTE:
+        return trn("{number} minute", "{number} minutes", round(seconds / MINUTE))
+    return trn("{number} second", "{number} seconds", round(seconds))
+
+
+# --- who may write to a user ---
+
+ALLOWED, BLOCKED = "allowed", "blocked"  # how a contact stands; unknown senders stand nowhere
+
+
+class Admission(StrEnum):
+    """What happens to a message from outside."""
+
+    SHOW = auto()
+    ASK = auto()  # kept, and the user is asked about its sender
+    HOLD = auto()  # kept without a word
+    DROP = auto()
+
+
+def admission(address: str, standing: str, strangers: str, *, set_aside: bool) -> Admission:
+    """`strangers` is the user's policy for unknown senders: everyone, ask or contacts. `set_aside`: the
+    user wants to see nothing (of this sender) just now."""
+    if standing == BLOCKED:
+        return Admission.DROP
+    if set_aside:
+        return Admission.HOLD
+    if standing == ALLOWED or strangers == "everyone" or is_short_code(address):
+        return Admission.SHOW
+    return Admission.ASK if strangers == "ask" else Admission.HOLD
+
+
+def is_short_code(address: str) -> bool:
+    """A bank's, a parcel service's: nobody waits for a code while being asked. Senders without a number
+    of their own (`PARCELS`) are such too."""
+    return "@" not in address and not address.startswith("+")
 
 
 # --- lanes ---
@@ -184,6 +229,108 @@ def may_go(standing: Iterable[Standing], now: float, most: int) -> list[int]:
         elif one.hold_until > now:
             break
     return chosen
+
+
+# --- lines that become one message, and second thoughts ---
+
+LONGEST_WINDOW = 2 * MINUTE  # after the first line
+MOST_LINES = 100  # in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """What lines must have in common to go as one message."""
+
+    thread: int  # any number that names it
+    subject: str  # of a line: empty takes whatever its thread has
+    options: str
+    answers: int | None  # the message that was chosen to be answered; None: nothing in particular
+    alone: bool = False  # goes by itself, whatever stands beside it
+
+
+def joins(first: Tie, line: Tie, lines: int, due_at: float, now: float) -> bool:
+    """Whether a line joins those (`lines` of them) that wait with `first` until `due_at`."""
+    return (
+        now < due_at
+        and lines < MOST_LINES
+        and not (first.alone or line.alone)
+        and line.thread == first.thread
+        and line.subject in ("", first.subject)
+        and line.options == first.options
+        and line.answers in (None, first.answers)
+    )
+
+
+def window_end(first_at: float, now: float, seconds: float) -> float:
+    """When lines of which the first was written at `first_at` go, if nothing comes after `now`."""
+    return min(now + seconds, first_at + LONGEST_WINDOW)
+
+
+def own_window(chosen: str, default: float) -> float:
+    """The window of a user who may have chosen one (Line.choices), in seconds; 0 is none."""
+    try:
+        seconds = float(chosen)
+    except ValueError:
+        return default
+    return min(max(seconds, 0.0), LONGEST_WINDOW) if seconds == seconds else default
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One delivery of a message, as `too_late` sees it."""
+
+    state: State
+    at: float  # when it was settled, or is due
+    uncertain: bool
+    in_hand: bool  # its outlet may have it at this moment
+
+
+def too_late(parts: Iterable[Part]) -> str:
+    """Why a message can't be taken back any more, as a sentence; empty if it can: nothing of it went."""
+    sentence = ""
+    for part in parts:
+        if part.state in (State.SENT, State.DELIVERED):
+            return tr("Already sent {time}; it can't be taken back.", time=clock_time(part.at))
+        if part.state in (State.DOUBT, State.UNKNOWN) or (
+            part.uncertain and part.state not in (State.FAILED, State.CANCELLED)
+        ):
+            sentence = tr("It may have been sent already; it can't be taken back.")
+        elif (part.state is State.CLAIMED or part.in_hand) and not sentence:
+            sentence = tr("It is being sent just now; it can't be taken back.")
+    return sentence
+
+
+def clock_time(at: float) -> str:
+    """A time of day as the machine's clock shows it; with the day if that is not today's."""
+    then = time.localtime(at)
+    same_day = time.strftime("%Y%m%d", then) == time.strftime("%Y%m%d")
+    return time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", then)
+
+
+def answers_too_often(answers: int) -> bool:
+    """Whether so many automatic answers in one conversation within an hour are programs that answer each
+    other."""
+    return answers > 10
+
+
+def still_trying(reason: str) -> str:
+    """What the writer of a message hears that has not got through for a while."""
+    if not reason:
+        return tr("Still trying. /cancel gives up.")
+    sentence = reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    return tr("Still trying: {reason} /cancel gives up.", reason=sentence)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, in one line, to say which one is meant."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:59].rstrip() + "…"
+
+
+def held_back(address: str, seconds: float) -> str:
+    """What the writer of a first message to somebody hears."""
+    wait = f"{seconds:g}"
+    return tr("To {address}, new. Goes in {seconds} s; /undo stops it.", address=address, seconds=wait)
 
 
 # --- rates ---
@@ -221,6 +368,6 @@ class Allowance:
         return self._day + passed * self._per_day / DAY >= self._per_day
 
 
-def wait_in_words(seconds: float) -> str:
+def wait_in_words(seconds: float) -> Phrase:
     """How long to wait, as a user would say it."""
-    return _duration(max(seconds, 1.0)) if seconds >= MINUTE else "a minute"
+    return _duration(seconds) if seconds >= MINUTE else tr("a minute")

@@ -23,6 +23,7 @@ from bridge.model import (
     File,
     Incoming,
     Kind,
+    LineId,
     Message,
     Report,
 )
@@ -109,6 +110,9 @@ class Capabilities:
     across_lanes: bool = False  # one call may carry deliveries of many lanes
     subjects: bool = False
     longest_text: int | None = None  # characters in one message; None: no limit
+    coalesce_seconds: float | None = None  # lines so close together become one message; None: never
+    corrections: bool = False  # says by itself that a message with `options["correction"]` is one
+    first_hold: float = 0.0  # seconds that the first message to somebody waits and can be taken back
     attachments: bool = False  # takes files; otherwise their links go into the text
     apart: frozenset[Kind] = frozenset()  # these take long: one to a call, beside the others
     presume_after: float | None = None  # seconds: sent so long without a report gets its receipt
@@ -138,9 +142,10 @@ class Outlet(Protocol):
 class FileUnavailable(Exception):
     """A file cannot be had. `fate` is what that means for the delivery that needs it."""
 
-    def __init__(self, fate: TryLater | Refused) -> None:
+    def __init__(self, fate: TryLater | Refused, *, too_large: bool = False) -> None:
         super().__init__(fate.reason)
         self.fate = fate
+        self.too_large = too_large  # to be fetched: a link to it may do
 
 
 class Files(Protocol):
@@ -182,6 +187,26 @@ class Inbox(Protocol):
 
     async def take_in(self, raw: bytes, envelope: Envelope) -> None:
         """Record a raw input; it is parsed afterwards, in a worker process. Acknowledge after this."""
+        ...
+
+    async def take_in_all(
+        self, items: Sequence[tuple[bytes, Envelope]], cursor: tuple[str, str] | None = None
+    ) -> None:
+        """As `take_in`, for many at once. In the same transaction `cursor`, a name and a value (how far
+        the source has been read), is recorded; its value is text of at most 128 characters."""
+        ...
+
+    async def cursor(self, name: str) -> str:
+        """The value that was recorded last under this name; empty if there is none."""
+        ...
+
+    async def accounts(self) -> Sequence["Account"]:
+        """The accounts that users have brought to this transport."""
+        ...
+
+    async def tell(self, jid: str, text: str, *, once: str = "") -> None:
+        """Record a line of the gateway's own for a user. What has been told under the same `once` within
+        the last 30 days is not told again."""
         ...
 
     async def accept(self, incoming: Sequence[Incoming]) -> None:
@@ -304,6 +329,7 @@ class Context:
     derive_key: Callable[[str], bytes]  # purpose → 32 bytes, from the master key (HKDF)
     memory: Memory = field(default_factory=Forgetful)
     files: Files = field(default_factory=NoFiles)
+    language: str = "en"  # of users who have chosen none
 
 
 # --- optional protocols ---
@@ -313,6 +339,35 @@ class Context:
 class NamesMessages(Protocol):
     def remote_id(self, uid: str) -> str:
         """The remote id that a message will have when it is sent (an email's Message-ID)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """A message of a user's that is about to be recorded, as far as whom it goes to depends on it."""
+
+    contact: str  # canonical address of the chat that it was written in
+    spelled: str  # the same as a person spelled it
+    line: str  # the user's own address
+    options: Mapping[str, str]
+    answered: Mapping[str, str] | None = None  # memo of the message that it answers; None: it answers none
+    first: bool = False  # nothing has answered that one before
+    language: str = ""  # of the user, as far as it is known
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Whom a message goes to, a delivery for each, and what its Message.memo shall be."""
+
+    recipients: tuple[str, ...]  # at least one
+    memo: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Addresses(Protocol):
+    def addressed(self, outward: Outward) -> Addressed:
+        """Whom a message goes to, where that is not simply its contact. Pure and quick: it runs in the
+        transaction that records the message. Raises BadAddress: the message is refused so."""
         ...
 
 
@@ -363,11 +418,82 @@ class Reconciles(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AccountField:
+    """One thing that must be known to use somebody's own account."""
+
+    name: str
+    label: str
+    value: str = ""  # what stands there until it is changed
+    secret: bool = False
+    choices: tuple[str, ...] = ()  # empty: any text
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAccount:
+    """An account that works. What is needed to use it is sealed: only its adapter can read it."""
+
+    address: str  # canonical; becomes the user's line
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is recorded."""
+
+    line_id: LineId
+    jid: str  # bare JID of whose it is
+    address: str  # canonical
+    sealed: bytes
+
+
+class BadAccount(ValueError):
+    """An account cannot be used as it is described. The message is a sentence that says what to do."""
+
+
+@runtime_checkable
+class Accounts(Protocol):
+    """An adapter whose users may bring accounts of their own."""
+
+    def account_form(self) -> Sequence[AccountField]:
+        """What to ask for; empty when accounts are not served here."""
+        ...
+
+    async def check_account(self, fields: Mapping[str, str]) -> CheckedAccount:
+        """Log in everywhere, within a minute. Raises BadAccount."""
+        ...
+
+    def accounts_changed(self) -> None:
+        """The record has other accounts than before: ask the inbox for them again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Displayed:
+    """A message from outside that its recipient has read (XEP-0333)."""
+
+    recipient: str  # the line's address
+    memo: Mapping[str, str]
+
+
+@runtime_checkable
+class MarksRead(Protocol):
+    async def displayed(self, messages: Sequence[Displayed]) -> None:
+        """Let the far end know, as far as that stays the user's own affair. Best effort; quick."""
+        ...
+
+
 @runtime_checkable
 class SharesAddresses(Protocol):
     def shared(self) -> Set[str]:
         """Own addresses that any number of users may have at the same time."""
         ...
+
+
+def shared_addresses(adapter: object) -> Set[str]:
+    """Own addresses of an adapter that users may share."""
+    return adapter.shared() if isinstance(adapter, SharesAddresses) else frozenset()
 
 
 @runtime_checkable

@@ -12,3 +12,8 @@ Component "mail.example.org"
 
 Component "sms.example.org"
     component_secret = "the text in /etc/passerelle/sms.secret"
+
+-- Files that come in are put where your users' own uploads lie: transports may use it as they are hosts
+-- of this server. Only if you have set http_file_share_access, add both transports to it.
+--Component "upload.example.org" "http_file_share"
+--    http_file_share_access = { "example.org", "mail.example.org", "sms.example.org" }

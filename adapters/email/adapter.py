@@ -3,31 +3,61 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import ClassVar, Self
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from adapters.email import addresses, compose, senders, subjects, tokens
-from adapters.email.checking import sender_check
+from adapters.email import (
+    addresses,
+    answering,
+    attaching,
+    compose,
+    memo,
+    senders,
+    subjects,
+    tokens,
+    undelivered,
+)
+from adapters.email.accounts import AccountSender, Desk
+from adapters.email.catch_all import CatchAll
+from adapters.email.compose import Letterhead
+from adapters.email.imap_client import ImapLogin
+from adapters.email.own_account import Places, Seal, form
 from adapters.email.parse import MailParser
 from adapters.email.settings import EmailSettings, read_host_port
-from adapters.email.smtp_in import Door, Handler, Limits, listening
+from adapters.email.smtp_in import Check, Door, Handler, Limits, listening
 from adapters.email.smtp_out import Submitter
 from adapters.email.smtp_pool import Pool, Smarthost
+from adapters.email.sourced import SourcedParser
 from bridge.kit import TransportSettings
-from bridge.model import Address, Delivery, DeliveryId
+from bridge.model import Address, Delivery, DeliveryId, Kind
 from bridge.ports import (
+    AccountField,
+    Addressed,
+    BadAccount,
     BadAddress,
     Capabilities,
+    CheckedAccount,
     Context,
+    Displayed,
     Fate,
+    FileUnavailable,
     Inbox,
+    Outward,
     Parser,
     ReceiptOn,
     Refused,
     Sent,
+    TryLater,
 )
 
+if TYPE_CHECKING:
+    from adapters.email.signing import Signer
+
 _MEGABYTE = 1_000_000
+_WITH_FILES = 2  # mails with files at a time: each is in memory as a whole
+_NO_ACCOUNT = "Your mail account is not at hand here just now. This is tried again by itself."
+_FOR_ACCOUNTS = 20  # mails on their way through users' own servers, at a time
 
 
 class EmailAdapter:
@@ -41,7 +71,12 @@ class EmailAdapter:
         self._domain = settings.domains[0]
         self._smarthost = _smarthost(settings)
         self._pool = Pool(self._smarthost, time.monotonic)
+        self._heavy = asyncio.Semaphore(_WITH_FILES)
         self._submitter = Submitter(self._pool, self._smarthost)
+        self._signer = _signer(settings)
+        self._token_key = context.derive_key(tokens.PURPOSE)
+        self._catch_all = _catch_all(settings, context.transport)
+        self._desk = _desk(settings, context)
         self.listens_on: Sequence[tuple[str, int]] = ()  # (host, port)s, while it runs
 
     @classmethod
@@ -53,8 +88,13 @@ class EmailAdapter:
         return Capabilities(
             identity=("gateway", "smtp"),
             receipt_on=ReceiptOn.SENT,
-            concurrency=self._smarthost.connections,
+            # Users' own servers may be slow: they must not take the places of the smarthost.
+            concurrency=self._smarthost.connections + (_FOR_ACCOUNTS if self._desk is not None else 0),
             subjects=True,
+            attachments=True,
+            reactions=True,
+            coalesce_seconds=self._settings.coalesce_seconds,
+            corrections=True,
         )
 
     def canonical(self, text: str) -> Address:
@@ -66,13 +106,16 @@ class EmailAdapter:
                 condition="not-acceptable",
             )
         try:
-            return Address(addresses.canonical(text), text.strip())
+            return Address(addresses.canonical_set(text), text.strip())
         except addresses.NotAnAddress as error:
             raise BadAddress(str(error), correct=error.correct) from error
 
     def own_addresses(self, jid: str) -> Sequence[str]:
         served = self._settings.user_domain or self._context.domain
         return addresses.own_addresses(jid, served, self._settings.address, self._settings.domains)
+
+    def addressed(self, outward: Outward) -> Addressed:
+        return answering.addressed(outward)
 
     def first_subject(self, body: str) -> str:
         return subjects.from_body(body)
@@ -81,10 +124,26 @@ class EmailAdapter:
         return compose.message_id(uid, self._domain)
 
     def parser(self) -> Parser:
-        return MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE))
+        return SourcedParser(MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE)))
 
     def health(self) -> str:
-        return self._submitter.trouble
+        return self._submitter.trouble or (self._catch_all.trouble if self._catch_all is not None else "")
+
+    def account_form(self) -> Sequence[AccountField]:
+        return form() if self._desk is not None else ()
+
+    async def check_account(self, fields: Mapping[str, str]) -> CheckedAccount:
+        if self._desk is None:
+            raise BadAccount("Accounts of your own cannot be used here.")
+        return await self._desk.check(fields)
+
+    def accounts_changed(self) -> None:
+        if self._desk is not None:
+            self._desk.changed()
+
+    async def displayed(self, messages: Sequence[Displayed]) -> None:
+        if self._desk is not None:
+            self._desk.displayed(messages)
 
     async def send(self, batch: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
         """As the port says. The recipients of one message go in one SMTP transaction."""
@@ -102,21 +161,69 @@ class EmailAdapter:
         message = group[0].message
         if message is None:
             return {one.id: Refused("There is no text in this. Nothing was sent.") for one in group}
-        mail = compose.to_email(group, message, self._domain)
-        by_recipient = await self._submitter.submit(mail)
-        return {one.id: by_recipient[one.recipient] for one in group}
+        if group[0].kind is Kind.ERROR:
+            mail = undelivered.report(group[0], message, self._domain)
+            return await self._submit(group, mail, f"postmaster@{self._domain}")
+        letterhead = self._letterhead(group[0].sender, message.uid)
+        if not message.attachments:
+            return await self._submit(group, compose.to_email(group, message, letterhead))
+        async with self._heavy:
+            try:
+                message, enclosed = await attaching.gather(self._context.files, message)
+            except FileUnavailable as problem:
+                return {one.id: problem.fate for one in group}
+            mail = compose.to_email(group, message, letterhead)
+            mail = await asyncio.to_thread(attaching.attach, mail, enclosed)
+            return await self._submit(group, mail)
+
+    async def _submit(
+        self, group: Sequence[Delivery], mail: compose.Mail, author: str = ""
+    ) -> dict[DeliveryId, Fate]:
+        author = author or group[0].sender
+        submitter = self._submitter_for(author)
+        if submitter is None:
+            return {one.id: TryLater(_NO_ACCOUNT) for one in group}
+        if self._signer is not None and self._signer.signs(author):
+            mail = await asyncio.to_thread(self._signer.signed, mail)
+        by_recipient = await submitter.submit(mail)
+        return {one.id: _named(by_recipient[one.recipient], one) for one in group}
+
+    def _letterhead(self, line: str, uid: str) -> Letterhead:
+        """Our own addresses carry a token where reports and answers come back to."""
+        if line.rpartition("@")[2] not in self._settings.domains:
+            return Letterhead(self._domain, language=self._context.language)
+        token = tokens.address(self._token_key, line, uid)
+        reply_to = token if self._settings.outbound.reply_token else ""
+        return Letterhead(self._domain, token, reply_to, self._context.language)
+
+    def _submitter_for(self, sender: str) -> Submitter | AccountSender | None:
+        """The smarthost for our own addresses, its own server for every other; None if that is not known."""
+        if sender.rpartition("@")[2] in self._settings.domains:
+            return self._submitter
+        return self._desk.sender(sender) if self._desk is not None else None
 
     @asynccontextmanager
     async def running(self, inbox: Inbox) -> AsyncIterator[None]:
         tidying = asyncio.create_task(self._pool.tidy())
         try:
-            async with self._listening(inbox):
+            async with self._listening(inbox), self._fetching(inbox):
                 yield
         finally:
             tidying.cancel()
             with suppress(asyncio.CancelledError):
                 await tidying
             await self._pool.close()
+
+    @asynccontextmanager
+    async def _fetching(self, inbox: Inbox) -> AsyncIterator[None]:
+        """Mailboxes are followed, the catch-all's and users' own."""
+        async with AsyncExitStack() as stack:
+            if self._desk is not None:
+                await stack.enter_async_context(self._desk.running(inbox))
+            if self._catch_all is not None:
+                following = asyncio.create_task(self._catch_all.run(inbox, time.time))
+                stack.push_async_callback(_end, following)
+            yield
 
     @asynccontextmanager
     async def _listening(self, inbox: Inbox) -> AsyncIterator[None]:
@@ -136,7 +243,7 @@ class EmailAdapter:
             inbound.on_fail == "refuse",
         )
         host, port = read_host_port(inbound.listen)
-        handler = Handler(inbox, door, time.time, sender_check() if inbound.verifies else None)
+        handler = Handler(inbox, door, time.time, _sender_check() if inbound.verifies else None)
         async with listening(host, port, handler, door, self._domain) as self.listens_on:
             yield
 
@@ -151,6 +258,53 @@ def _smarthost(settings: EmailSettings) -> Smarthost:
         password=out.password.get_secret_value(),
         our_name=settings.domains[0],
     )
+
+
+def _signer(settings: EmailSettings) -> "Signer | None":
+    dkim = settings.outbound.dkim
+    if dkim is None:
+        return None
+    # Not at the top, as below.
+    from adapters.email.signing import Signer
+
+    return Signer(dkim.domain, dkim.selector, dkim.key.get_secret_value())
+
+
+def _sender_check() -> Check:
+    # Not at the top: it loads resolvers and signatures, a third of a second that most gateways need not.
+    from adapters.email.checking import sender_check
+
+    return sender_check()
+
+
+def _catch_all(settings: EmailSettings, transport: str) -> CatchAll | None:
+    box = settings.mailbox
+    if box is None:
+        return None
+    login = ImapLogin(box.host, box.port, box.tls, box.username, box.password.get_secret_value())
+    return CatchAll(transport, settings.domains, login, box.folder, box.max_megabytes * _MEGABYTE)
+
+
+def _desk(settings: EmailSettings, context: Context) -> Desk | None:
+    accounts = settings.accounts
+    if not accounts.allowed:
+        return None
+    seal = Seal([context.derive_key("accounts")])
+    return Desk(context.transport, settings.domains, seal, Places(accounts.hosts), accounts.most)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _named(fate: Fate, delivery: Delivery) -> Fate:
+    """What became of one of several recipients says of whom it speaks."""
+    to = delivery.message.memo.get(memo.TO, "") if delivery.message is not None else ""
+    several = "," in to or (delivery.message is not None and memo.CC in delivery.message.memo)
+    if several and isinstance(fate, TryLater | Refused) and delivery.recipient not in fate.reason:
+        return replace(fate, reason=f"{delivery.recipient}: {fate.reason}")
+    return fate
 
 
 def _by_message(batch: Sequence[Delivery]) -> list[list[Delivery]]:

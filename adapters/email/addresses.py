@@ -8,15 +8,18 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 import idna
 
+MOST_TOGETHER = 20  # addresses of one conversation
 _LOCAL_LIMIT = 64  # octets, RFC 5321 section 4.5.3.1.1
 _DOMAIN_LIMIT = 253
 
 _PLAIN = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ONE_OF_SET = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"]|")+?(?=,|$)', re.DOTALL)
 _IN_BRACKETS = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*$")
 
 # The names that RFC 2142 reserves, and those by which certificate authorities ask for consent: whoever
@@ -59,6 +62,22 @@ def canonical(text: str) -> str:
     if any(character.isspace() for character in text) and not local.startswith('"'):
         raise NotAnAddress(f"“{text[:100]}” has a space in it. Leave it out.", _guess(text))
     return f"{_canonical_local(local)}@{canonical_domain(domain)}"
+
+
+def canonical_set(text: str) -> str:
+    """As `canonical`, for one address or several with commas between: each once, in order of the alphabet,
+    since the same people are the same conversation. Raises NotAnAddress."""
+    several = split(text) if len(text) <= MOST_TOGETHER * (_LOCAL_LIMIT + _DOMAIN_LIMIT) else [text]
+    if len(several) < 2:
+        return canonical(text)
+    if len(several) > MOST_TOGETHER:
+        raise NotAnAddress(f"One chat can have {MOST_TOGETHER} people at most. Write to fewer.")
+    return ",".join(sorted({canonical(one) for one in several}))
+
+
+def split(text: str) -> list[str]:
+    """The addresses of a set. What stands in quotes may hold commas of its own."""
+    return [one for found in _ONE_OF_SET.findall(text) if (one := found.strip())] if "," in text else [text]
 
 
 def canonical_domain(text: str) -> str:
@@ -134,6 +153,7 @@ def _guess(text: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=4096)
 def lenient(text: str) -> str:
     """The canonical form of an address that stood in a mail, however odd it is. Empty if it is none.
 

@@ -1,14 +1,13 @@
-"""Reports that other mail servers send about our mails (RFC 3464): failed, delayed, delivered.
+"""What other mail servers say of our mails (RFC 3464, RFC 6533, and free text): failed, delayed, delivered.
 
 Only reports on our own Message-IDs count; whatever cannot be understood is left to be shown as mail.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from email import policy
-from email.parser import BytesParser
+from dataclasses import dataclass
 
-from adapters.email import headers, replies
+from adapters.email import free_bounces, headers, replies
 from adapters.email.addresses import lenient
 from adapters.email.reading import charset, mime
 from bridge.model import Outcome, Report
@@ -24,25 +23,39 @@ _OUTCOMES = {
     "expanded": Outcome.SENT,
 }
 _SMTP_CODE = re.compile(r"\b[245]\d\d\b")
-
-_blocks = BytesParser(policy=policy.compat32)
-
-
-def reports(root: mime.Part, transport: str, domains: Sequence[str]) -> list[Report]:
-    """What a mail reports about our mails, one for each recipient it names. Empty if it is no report."""
-    if root.kind != "multipart/report":
-        return []
-    parts = list(_leaves(root))
-    about = _our_message_id(parts, domains)
-    status = next((part for part in parts if part.kind in _STATUS_KINDS), None)
-    if not about or status is None:
-        return []
-    found = (_report(block, transport, about) for block in _per_recipient(status))
-    return [report for report in found if report is not None]
-
-
+_BLANK = re.compile(rb"\n[ \t]*\n+")
+_UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
 _ORIGINAL_KINDS = ("text/rfc822-headers", "message/rfc822", "message/global", "message/global-headers")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How the mail reached us, as far as reading it as a report needs it."""
+
+    transport: str
+    domains: Sequence[str]  # ours
+    null_sender: bool
+    token_id: str = ""  # the Message-ID of ours that the envelope recipient's token names
+
+
+def may_be(head: headers.Head, source: Source) -> bool:
+    """Whether it is worth looking for a report. Cheap."""
+    return source.null_sender or bool(source.token_id) or free_bounces.from_a_mailer(head)
+
+
+def reports(raw: bytes, head: headers.Head, root: mime.Part, source: Source) -> list[Report]:
+    """What a mail reports about our mails, one for each recipient it names. Empty if it is no report."""
+    parts = list(_leaves(root))
+    status = next((part for part in parts if part.kind in _STATUS_KINDS), None)
+    if status is None and not may_be(head, source):
+        return []
+    about = source.token_id or _our_message_id(parts, head, source.domains)
+    if status is not None:
+        found = (_report(block, source.transport, about) for block in _per_recipient(status)) if about else ()
+        return [report for report in found if report is not None]
+    about = about or free_bounces.our_message_id(raw, source.domains)
+    return free_bounces.reports(raw, head, source.transport, about) if about else []
 
 
 def _leaves(part: mime.Part) -> Iterator[mime.Part]:
@@ -54,41 +67,49 @@ def _leaves(part: mime.Part) -> Iterator[mime.Part]:
         yield part
 
 
-def _our_message_id(parts: Sequence[mime.Part], domains: Sequence[str]) -> str:
+def _our_message_id(parts: Sequence[mime.Part], head: headers.Head, domains: Sequence[str]) -> str:
+    """The Message-ID of ours that a report is about: that of the mail it brings back, else one it answers."""
     for part in parts:
         if part.kind in _ORIGINAL_KINDS:
-            found = headers.read(part.content(_STATUS_LIMIT) + b"\n\n").message_id()
-            if found.rpartition("@")[2].removesuffix(">") in domains:
-                return found
-    return ""
+            inner = headers.read(part.content(_STATUS_LIMIT) + b"\n\n")
+            for found in (inner.message_id(), inner.original_id()):
+                if _is_ours(found, domains):
+                    return found
+    return next((one for one in reversed(head.references()) if _is_ours(one, domains)), "")
+
+
+def _is_ours(message_id: str, domains: Sequence[str]) -> bool:
+    return message_id.rpartition("@")[2].removesuffix(">") in domains
 
 
 def _per_recipient(status: mime.Part) -> list[headers.Head]:
     """The groups of fields, less the first, which speaks of the whole mail (RFC 3464 section 2.1)."""
     text = status.content(_STATUS_LIMIT).replace(b"\r\n", b"\n").strip(b"\n")
-    groups = [group for group in re.split(rb"\n[ \t]*\n+", text) if group.strip()]
-    return [headers.read(group + b"\n\n") for group in groups[1 : _RECIPIENTS + 1]]
+    groups = [headers.read(group + b"\n\n") for group in _BLANK.split(text, _RECIPIENTS) if group.strip()]
+    # Some servers leave the blank line out after the first group, or the group.
+    return [group for group in groups if group.raw("final-recipient") or group.raw("original-recipient")]
 
 
 def _report(block: headers.Head, transport: str, about: str) -> Report | None:
-    outcome = _OUTCOMES.get(block.raw("action").strip().lower())
+    outcome = _OUTCOMES.get(block.raw("action").partition("(")[0].strip().lower())
     recipient = _address(block.raw("original-recipient")) or _address(block.raw("final-recipient"))
     if outcome is None or not recipient:
         return None
     reply = _reply(block)
-    if outcome is Outcome.FAILED:
-        reason = replies.in_words(replies.meaning(reply, of_recipient=True), reply, recipient)
-    elif outcome is Outcome.DELAYED:
-        reason = replies.later_in_words(reply, recipient)
-    else:
-        reason = ""
+    reason = free_bounces.reason_of(outcome, reply, recipient)
     return Report(transport, outcome, remote_id=about, recipient=recipient, reason=reason, code=reply.codes)
 
 
 def _address(field: str) -> str:
-    """`rfc822;bob@example.com` to its address."""
+    """`rfc822;bob@example.com` or `utf-8;bob@\\x{4F8B}.jp` (RFC 6533 section 3) to its address."""
     kind, semicolon, address = field[:1000].partition(";")
-    return lenient(headers.decoded(address if semicolon else kind).strip("<> "))
+    text = headers.decoded(address if semicolon else kind).strip("<> ")
+    return lenient(_UNITEXT.sub(_character, text))
+
+
+def _character(found: re.Match[str]) -> str:
+    number = int(found[1], 16)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else ""
 
 
 def _reply(block: headers.Head) -> replies.Reply:

@@ -39,6 +39,6 @@ class Checker:
         return verify(raw, headers.read(raw), arrival, self._resolver())
 
 
-def system_checker() -> Checker:
+def sender_check() -> Checker:
     """One that asks this machine's name servers."""
     return Checker(lambda: SystemResolver(_WITHIN))

@@ -4,37 +4,36 @@ The standard library's message classes take 360 µs a mail, so what a chat line 
 directly; the tests read it back with the standard library and find the same.
 """
 
-import base64
-import binascii
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
-from functools import lru_cache
 
-from adapters.email import subjects
+from adapters.email import fields, itip, memo, parts, quoting, subjects
 from adapters.email.addresses import needs_smtputf8
+from adapters.email.memo import Person
+from adapters.email.parts import Part
 from bridge.model import Delivery, Message
-
-_FOLD_AT = 76  # octets of a header line; RFC 5322 recommends at most 78
-_LONGEST_LINE = 998  # octets, RFC 5322 section 2.1.1
-_REFERENCES = 30  # the first and the latest: enough for every threading algorithm
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,500}>")
-
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+from bridge.options import AUTO, CORRECTION, PROOF, QUOTE, QUOTING, REACTION, RSVP, SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
     """One mail and its envelope."""
 
-    sender: str  # of the envelope; canonical
+    sender: str  # of the envelope; canonical, with our token in it; empty for the null sender
     recipients: tuple[str, ...]
     message_id: str  # in angle brackets
     raw: bytes  # lines end with CRLF; ASCII, unless `smtputf8`
     smtputf8: bool  # an address can only travel by RFC 6531
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What a mail's head says beside what was written."""
+
+    domain: str  # for Message-IDs
+    bounces_to: str = ""  # the envelope sender, if it is not the user's own address
+    reply_to: str = ""
+    language: str = "en"  # of the gateway, for a user who has chosen none
 
 
 def message_id(uid: str, domain: str) -> str:
@@ -42,39 +41,37 @@ def message_id(uid: str, domain: str) -> str:
     return f"<{uid}@{domain}>"
 
 
-def to_email(deliveries: Sequence[Delivery], message: Message, domain: str) -> Mail:
+def to_email(deliveries: Sequence[Delivery], message: Message, letterhead: Letterhead) -> Mail:
     """The mail that carries one message to the recipients of these deliveries (at least one).
 
-    RFC 5322. There is no Auto-Submitted header: a person wrote this.
+    RFC 5322. Its head names everybody whom the message goes to, whoever of them this attempt is for.
     """
     first = deliveries[0]
     recipients = tuple(dict.fromkeys(delivery.recipient for delivery in deliveries))
-    known = _MESSAGE_ID.fullmatch(message.remote_id)
-    own_id = message.remote_id if known else message_id(message.uid, domain)
-    answered = _references(message)
-    encoding, body = _encode_body(message.body)
+    known = fields.MESSAGE_ID.fullmatch(message.remote_id)
+    own_id = message.remote_id if known else message_id(message.uid, letterhead.domain)
+    to, cc = memo.people(message.memo, memo.TO), memo.people(message.memo, memo.CC)
+    thread = fields.threading(message.references, message.in_reply_to)
     head = [
-        _from_header(first.sender_name, first.sender),
-        _folded("To:", *_with_commas(recipients)),
-        f"Date: {_date(int(message.written_at))}",
+        fields.author(first.sender_name, first.sender),
+        fields.recipients("To", to or [("", one) for one in recipients]),
+        *([fields.recipients("Cc", cc)] if cc else []),
+        *([f"Reply-To: <{fields.safe_address(letterhead.reply_to)}>"] if letterhead.reply_to else []),
+        f"Date: {fields.date(int(message.written_at))}",
         f"Message-ID: {own_id}",
-    ]
-    if answered:
-        # One id a line and never an encoded word, else Outlook loses the thread.
-        head += [_folded("In-Reply-To:", answered[-1]), _folded("References:", *answered)]
-    head += [
-        _subject_header(_subject(message, continues=bool(answered))),
+        *thread,
+        fields.subject(_subject(message, continues=bool(thread))),
+        *_by_itself(message.options),
         "MIME-Version: 1.0",
-        "Content-Type: text/plain; charset=utf-8",
-        f"Content-Transfer-Encoding: {encoding}",
-        "",
-        "",
     ]
-    smtputf8 = needs_smtputf8(first.sender, *recipients)
-    return Mail(first.sender, recipients, own_id, "\r\n".join(head).encode() + body, smtputf8)
+    content = _content(first, message, letterhead)
+    raw = "\r\n".join((*head, *content.fields, "", "")).encode() + content.body
+    smtputf8 = needs_smtputf8(first.sender, *recipients, *_addresses(to), *_addresses(cc))
+    return Mail(letterhead.bounces_to or first.sender, recipients, own_id, raw, smtputf8)
 
 
-# --- headers ---
+def _addresses(people: Sequence[Person]) -> list[str]:
+    return [address for _, address in people]
 
 
 def _subject(message: Message, *, continues: bool) -> str:
@@ -84,109 +81,41 @@ def _subject(message: Message, *, continues: bool) -> str:
     return subjects.reply(given) or given if continues else given
 
 
-def _references(message: Message) -> list[str]:
-    """Remote ids that are Message-IDs, oldest first, what is answered last."""
-    ids = [one for one in message.references if _MESSAGE_ID.fullmatch(one)]
-    if _MESSAGE_ID.fullmatch(message.in_reply_to):
-        ids = [one for one in ids if one != message.in_reply_to] + [message.in_reply_to]
-    return ids if len(ids) <= _REFERENCES else [ids[0], *ids[1 - _REFERENCES :]]
+def _by_itself(options: Mapping[str, str]) -> list[str]:
+    """A person wrote most of it, and nothing says otherwise; but a code that we send is ours (RFC 3834)."""
+    return ["Auto-Submitted: auto-generated"] if options.get(AUTO) or options.get(PROOF) else []
 
 
-def _with_commas(addresses: Sequence[str]) -> Iterable[str]:
-    return [*(f"{address}," for address in addresses[:-1]), addresses[-1]]
+def _content(delivery: Delivery, message: Message, letterhead: Letterhead) -> Part:
+    language = message.memo.get(memo.LANGUAGE) or letterhead.language
+    options = message.options
+    emoji = subjects.one_line(options.get(REACTION, ""))
+    if emoji:
+        # RFC 9078; programs that do not know it show an answer of one emoji.
+        return parts.text(emoji, disposition="reaction")
+    body = quoting.correction(message.body, language) if options.get(CORRECTION) else message.body
+    text = parts.text(_with_rest(body, delivery, message, language) if body.strip() else body)
+    if options.get(RSVP) and message.answered is not None:
+        reply = itip.reply(
+            message.answered.memo.get(memo.INVITE, ""),
+            options[RSVP],
+            (delivery.sender_name, delivery.sender),
+            message.written_at,
+        )
+        if reply:
+            calendar = parts.text(reply, "text/calendar; method=REPLY; charset=utf-8")
+            return parts.together("alternative", [text, calendar])
+    return text
 
 
-@lru_cache(maxsize=1024)
-def _from_header(name: str, address: str) -> str:
-    return _folded(f"From: {_phrase(name)}", f"<{address}>")
-
-
-@lru_cache(maxsize=128)
-def _date(second: int) -> str:
-    return format_datetime(datetime.fromtimestamp(second, UTC))
-
-
-def _folded(*words: str) -> str:
-    """Words joined by spaces, with a line break before a space wherever a line would grow too long.
-
-    Not before the first word of a value: programs that fold badly lose it there.
-    """
-    lines = [" ".join(words[:2]) if words[0].endswith(":") else words[0]]
-    for word in words[2 if words[0].endswith(":") else 1 :]:
-        # The length of the last line, for a first word that is folded already.
-        used = len(lines[-1]) - lines[-1].rfind("\n")
-        if used + len(word) < _FOLD_AT:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(f" {word}")
-    return "\r\n".join(lines)
-
-
-def _subject_header(subject: str) -> str:
-    if len(subject) <= subjects.LONGEST and subject.isascii() and "=?" not in subject:
-        return f"Subject: {subject}"
-    if _is_plain(subject):
-        return _folded("Subject:", *subject.split(" "))
-    return _folded("Subject:", *_encoded_words(subject))
-
-
-def _is_plain(text: str) -> bool:
-    """Whether it can stand in a header as it is, and is read back as it was."""
-    return text.isascii() and "=?" not in text and all(len(word) < _FOLD_AT for word in text.split(" "))
-
-
-def _phrase(name: str) -> str:
-    """A display name (RFC 5322 section 3.2.5): bare, in quotes, or as encoded words (RFC 2047)."""
-    name = subjects.one_line(name)[:200].rstrip()
-    if not name:
-        return ""
-    if not _is_plain(name):
-        return "\r\n ".join(_encoded_words(name))
-    if _ATOMS.fullmatch(name):
-        return name
-    return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
-
-
-def _encoded_words(text: str) -> list[str]:
-    """RFC 2047 words of at most 75 characters, each whole in itself: no character is cut in two."""
-    words: list[str] = []
-    chunk: list[str] = []
-    size = 0
-    for character in text:
-        octets = len(character.encode())
-        if size + octets > 45:
-            words.append("".join(chunk))
-            chunk, size = [], 0
-        chunk.append(character)
-        size += octets
-    words.append("".join(chunk))
-    return [f"=?utf-8?b?{base64.b64encode(word.encode()).decode('ascii')}?=" for word in words]
-
-
-# --- body ---
-
-
-def plain_lines(body: str) -> str:
-    """A text with `\\n` between lines and no control characters but tabs; ends with one line break."""
-    text = _CONTROL.sub("", body.replace("\r\n", "\n").replace("\r", "\n"))
-    return text if text.endswith("\n") else text + "\n"
-
-
-def _encode_body(body: str) -> tuple[str, bytes]:
-    """Content-Transfer-Encoding and octets. Never 8bit: a hop without 8BITMIME would have to
-    re-encode it, which breaks signatures. Base64 only for scripts that quoted-printable triples."""
-    text = plain_lines(body).replace("\n", "\r\n")
-    raw = text.encode()
-    if text.isascii() and not _has_long_line(raw):
-        return "7bit", raw
-    if len(raw) - len(text) > len(text) // 4:
-        return "base64", _base64_lines(raw)
-    return "quoted-printable", binascii.b2a_qp(raw, istext=True)
-
-
-def _has_long_line(raw: bytes) -> bool:
-    return len(raw) > _LONGEST_LINE and any(len(line) > _LONGEST_LINE for line in raw.split(b"\r\n"))
-
-
-def _base64_lines(raw: bytes) -> bytes:
-    return base64.encodebytes(raw).replace(b"\n", b"\r\n")
+def _with_rest(body: str, delivery: Delivery, message: Message, language: str) -> str:
+    """The text with the user's signature and the quote below it."""
+    text = quoting.below(body, delivery.choices.get(SIGNATURE, ""))
+    how = message.options.get(QUOTE) or delivery.choices.get(QUOTING) or "short"
+    asked_for = QUOTE in message.options or memo.QUOTE in message.memo
+    if message.answered is None or not asked_for or message.options.get(RSVP):
+        return text
+    ours = memo.OWN in message.answered.memo
+    writer = (delivery.sender_name or delivery.sender) if ours else delivery.recipient
+    quoted = quoting.quote(message.answered, how, writer, language)
+    return f"{parts.plain_lines(text)}\n{quoted}" if quoted else text

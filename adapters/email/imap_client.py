@@ -136,20 +136,21 @@ class Client:
         self._wire._idle_event.clear()
         self._wire.pushed.clear()
         idling = asyncio.create_task(self._wire.ask(command, seconds + 3 * self._patience))
+        begun = asyncio.create_task(self._wire.wait_idling())
         try:
+            await asyncio.wait([idling, begun], timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+            if begun.done() and not idling.done():
+                await _first_of(woken, self._wire.pushed, within=seconds)
+                if self._wire.lost is None:
+                    self._wire.idle_done()
             async with asyncio.timeout(self._patience):
-                await self._wire.wait_idling()
-            await _first_of(woken, self._wire.pushed, within=seconds)
-            if self._wire.lost is None:
-                self._wire.idle_done()
-            async with asyncio.timeout(self._patience):
-                await idling
+                await asyncio.shield(idling)
         except TimeoutError as error:
             raise ImapTrouble(f"{self._wire.where} does not end IDLE") from error
         finally:
-            if not idling.done():
-                idling.cancel()
-            await asyncio.gather(idling, return_exceptions=True)
+            for task in (begun, idling):
+                task.cancel()
+            await asyncio.gather(begun, idling, return_exceptions=True)
 
     # --- coming in ---
 

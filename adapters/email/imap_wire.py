@@ -161,10 +161,10 @@ class Wire(library.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is 
         self.greeted.set_result(None)
 
     def _untagged(self, pieces: list[bytes]) -> None:
-        if pieces[0].startswith(b"BYE") and self._current() is None:
-            raise ImapTrouble(f"{self.where} says goodbye: {_words(pieces[0][3:])}")
         command = self._current()
         if command is None or command.name == "IDLE":
+            if pieces[0].startswith(b"BYE"):
+                raise ImapTrouble(f"{self.where} says goodbye: {_words(pieces[0][3:])}")
             self.pushed.set()
         elif isinstance(command, Collecting):
             command.answers.append(pieces)
@@ -218,9 +218,8 @@ class Wire(library.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is 
         return command
 
     async def wait_idling(self) -> None:
+        """Until the server has said that it idles, or the connection is lost."""
         await self._idle_event.wait()
-        if self.lost is not None:
-            raise self.lost
 
 
 def _words(line: bytes) -> str:

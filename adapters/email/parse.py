@@ -1,31 +1,39 @@
 """A raw mail and its envelope → messages and reports, for the worker process.
 
-Never raises, whatever comes: a mail that cannot be read is shown as what can be read of it.
-Imports nothing that speaks to the network.
+The conductor only: each part of a mail is read in a module of its own. Never raises, whatever comes: a
+mail that cannot be read is shown as what can be read of it. Imports nothing that speaks to the network.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from adapters.email import bounces, headers, subjects
+from adapters.email import (
+    authenticity,
+    automatic,
+    bounces,
+    files,
+    headers,
+    invitations,
+    lists,
+    people,
+    senders,
+    subjects,
+    tokens,
+    undelivered,
+    visible_text,
+)
 from adapters.email.addresses import lenient
 from adapters.email.reading import charset, mime
-from adapters.email.visible_text import from_mail
-from bridge.model import Address, Envelope, Incoming, Report
+from bridge.model import Address, Envelope, File, Incoming, Report
+from bridge.options import MEMO_AUTO, REPLIED
 
 _SHOWN_WHOLE = 20_000  # bytes of a mail that cannot be read
-_NAME_LIMIT = 120
-_FILES_LIMIT = 50
-_LOGO = 30_000  # bytes, still encoded: a picture below that is decoration
-_SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
-
-_ENDINGS = {
-    "image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/webp": ".webp",
-    "application/pdf": ".pdf", "text/calendar": ".ics", "message/rfc822": ".eml", "text/html": ".html",
-    "text/plain": ".txt", "application/zip": ".zip", "audio/mpeg": ".mp3", "video/mp4": ".mp4",
-}  # fmt: skip
+_ENCRYPTED = "🔒 This mail is encrypted, and can be read in a mail program that has your key only."
+_EMPTY = "(empty mail)"
+_LIST_TAG = re.compile(r"^\[[^\[\]]{1,40}\]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +41,89 @@ class MailParser:
     """The parser of one transport; goes to the worker by pickle."""
 
     domains: tuple[str, ...]  # ours: what is at home in them is a Message-ID of ours
+    key: bytes = field(default=b"", repr=False)  # of tokens
 
     def __call__(self, raw: bytes, envelope: Envelope) -> Sequence[Incoming | Report]:
         try:
             head = headers.read(raw)
             # Most mail that people write by hand is one text; taking it apart is a fifth of the work.
             root = None if _is_one_text(head) else mime.open_bytes(raw)
-            reports = bounces.reports(root, envelope.transport, self.domains) if root is not None else []
-            return reports or _incoming(raw, head, root, envelope)
+            reports = self._reports(raw, head, root, envelope)
+            shown = tuple(self._incoming(raw, head, root, envelope))
+            if not reports:
+                return shown
+            # A report on a mail that nobody knows any more is a mail like others.
+            text = tuple(replace(one, files=(), keep_raw=False) for one in shown)
+            return [replace(one, otherwise=text) for one in reports]
         except Exception:
             # A bug of ours costs looks, never a mail.
             return _as_it_came(raw, envelope)
+
+    def _reports(
+        self, raw: bytes, head: headers.Head, root: mime.Part | None, envelope: Envelope
+    ) -> list[Report]:
+        null_sender = _is_null_sender(head, envelope)
+        tokened = self._tokens(envelope) if null_sender else {}
+        source = bounces.Source(
+            envelope.transport, self.domains, null_sender, next(iter(tokened.values()), "")
+        )
+        if root is None:
+            if not bounces.may_be(head, source):
+                return []
+            root = mime.open_bytes(raw)
+        return bounces.reports(raw, head, root, source)
+
+    def _incoming(
+        self, raw: bytes, head: headers.Head, root: mime.Part | None, envelope: Envelope
+    ) -> list[Incoming]:
+        content = _read(raw, head, root, envelope.received_at)
+        mailing_list = lists.of(head)
+        verdict = authenticity.of(head, envelope.headers)
+        sender = senders.of(head, verdict, mailing_list, _nobody(envelope))
+        mechanical = automatic.kind(head, null_sender=_is_null_sender(head, envelope))
+        if mechanical == REPLIED:
+            dedupe = automatic.once_a_day(sender.address.canonical, content.body, envelope.received_at)
+        else:
+            dedupe = _fingerprint(head, content)
+        named = people.of(head)
+        tokened = self._tokens(envelope)
+        date = head.date()
+        shared = {**content.memo, **lists.memo(mailing_list)}
+        if mechanical:
+            shared[MEMO_AUTO] = mechanical
+        return [
+            Incoming(
+                transport=envelope.transport,
+                sender=sender.address,
+                recipient=recipient,
+                body=content.body,
+                dedupe=dedupe,
+                written_at=envelope.received_at if date is None else min(date, envelope.received_at),
+                sender_name=sender.name,
+                subject=_subject(content.subject, mailing_list, mechanical),
+                remote_id=head.message_id(),
+                references=_references(head, tokened.get(recipient, "")),
+                files=content.files,
+                memo={
+                    **named.memo(recipient),
+                    **undelivered.noted(recipient, envelope, verdict, mechanical),
+                    **shared,
+                },
+                keep_raw=content.cut,
+                lead=_lead(sender, mechanical, "" if mailing_list else named.line(recipient)),
+            )
+            for recipient in envelope.recipients
+        ]
+
+    def _tokens(self, envelope: Envelope) -> Mapping[str, str]:
+        """The Message-IDs of ours that envelope recipients name, by line."""
+        found = {}
+        for recipient in envelope.recipients if self.key else ():
+            spelled = envelope.headers.get(f"rcpt:{recipient}", "")
+            uid = tokens.uid_of(self.key, recipient, spelled) if "+" in spelled else ""
+            if uid:
+                found[recipient] = f"<{uid}@{self.domains[0]}>"  # as compose.message_id writes it
+        return found
 
 
 def _is_one_text(head: headers.Head) -> bool:
@@ -51,107 +131,100 @@ def _is_one_text(head: headers.Head) -> bool:
     return kind in ("", "text/plain") and not head.raw("content-disposition")
 
 
-def _incoming(raw: bytes, head: headers.Head, root: mime.Part | None, envelope: Envelope) -> list[Incoming]:
-    name, address = head.author()
-    sender = _sender(address, envelope)
-    subject = subjects.base(head.text("subject"))
-    body = _body(raw, root) or subject or "(empty mail)"
-    date = head.date()
-    return [
-        Incoming(
-            transport=envelope.transport,
-            sender=sender,
-            recipient=recipient,
-            body=body,
-            dedupe=_fingerprint(head, body),
-            written_at=envelope.received_at if date is None else min(date, envelope.received_at),
-            sender_name=_name(name, sender),
-            subject=subject,
-            remote_id=head.message_id(),
-            references=head.references(),
-        )
-        for recipient in envelope.recipients
-    ]
+def _is_null_sender(head: headers.Head, envelope: Envelope) -> bool:
+    """Whether nobody is to hear of this mail's fate. From a mailbox, only its Return-Path can tell."""
+    return not envelope.sender and (envelope.peer != "" or "<>" in head.raw("return-path")[:100])
 
 
-def _sender(address: str, envelope: Envelope) -> Address:
-    """Who wrote it. A mail that names nobody came from its envelope sender, else from a machine."""
-    for one in (address, envelope.sender):
-        canonical = lenient(one)
-        if canonical:
-            return Address(canonical, one.strip())
+def _nobody(envelope: Envelope) -> Address:
+    """Who a mail is from that names nobody: its envelope sender, else a machine."""
+    canonical = lenient(envelope.sender)
+    if canonical:
+        return Address(canonical, envelope.sender.strip())
     domain = envelope.recipients[0].rpartition("@")[2] if envelope.recipients else "localhost"
     return Address(f"mailer-daemon@{domain}", f"mailer-daemon@{domain}")
 
 
-def _name(name: str, sender: Address) -> str:
-    name = subjects.one_line(name).strip("'\" ")[:_NAME_LIMIT].rstrip()
-    return "" if name.lower() in (sender.canonical, sender.original.lower()) else name
+def _references(head: headers.Head, token_id: str) -> tuple[str, ...]:
+    """What a mail answers, last what it answers most surely: ids may be rewritten on the way, a token and
+    Microsoft's note of the first id are not."""
+    found = head.references()
+    surest = [one for one in (head.original_id(), token_id) if one and one != head.message_id()]
+    return tuple(one for one in found if one not in surest) + tuple(surest) if surest else found
 
 
-def _fingerprint(head: headers.Head, body: str) -> str:
+def _subject(subject: str, mailing_list: lists.MailingList | None, mechanical: str) -> str:
+    """What the mail is about. An automatic answer says only what it answers, a list its own name."""
+    if mechanical == REPLIED:
+        return ""
+    return subjects.base(_LIST_TAG.sub("", subject)) if mailing_list is not None else subject
+
+
+def _lead(sender: senders.Sender, mechanical: str, others: str) -> str:
+    """What stands before the text in the chat."""
+    lines = [line for line in (sender.warning, others) if line]
+    before = "🔁 Automatic answer: " if mechanical == REPLIED else ""
+    author = f"{sender.author}: " if sender.author else ""
+    return "".join(f"{line}\n" for line in lines) + author + before
+
+
+def _fingerprint(head: headers.Head, content: "Content") -> str:
     """The same for the same mail, by whichever way it came twice; another for another mail that
     uses its Message-ID again."""
-    parts = [head.message_id(), head.text("from"), head.text("date"), " ".join(body.split())]
+    names = " ".join(file.name for file in content.files)
+    parts = [head.message_id(), head.text("from"), head.text("date"), " ".join(content.body.split()), names]
     if not parts[0]:
         parts.append(head.text("subject"))
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:40]
 
 
-# --- body ---
+# --- content ---
 
 
-def _body(raw: bytes, root: mime.Part | None) -> str:
-    text = charset.clean(from_mail(raw)).strip("\n ")
-    files = [f"📎 {name}" for name in _files(root)] if root is not None else []
-    return "\n".join([text, *files] if text.strip() else files)
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a mail says and carries."""
+
+    subject: str
+    body: str  # may be empty beside files
+    files: tuple[File, ...] = ()
+    memo: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False  # there is more in the raw mail than is shown
 
 
-def _files(root: mime.Part) -> list[str]:
-    names = [_file_name(part) for part in _leaves(root) if _is_file(part)]
-    more = len(names) - _FILES_LIMIT
-    return [*names[:_FILES_LIMIT], f"{more} more files"] if more > 0 else names
+def _read(raw: bytes, head: headers.Head, root: mime.Part | None, received_at: float) -> Content:
+    subject = subjects.base(head.text("subject"))
+    if root is None:
+        reading = visible_text.read_mail(raw)
+        return Content(subject, _clean(reading.text) or subject or _EMPTY, cut=reading.cut)
+    reading = visible_text.read_root(root)
+    found = files.find(root, answers=bool(head.raw("in-reply-to") or head.raw("references")))
+    invitation = invitations.said(found.calendars, time.gmtime(received_at).tm_year)
+    text = _clean(reading.text) or _clean(found.text) or _of_html(found.html)
+    lines = [
+        invitation.line if invitation else "",
+        text or (_ENCRYPTED if _is_encrypted(root) else ""),
+        f"📎 {found.left_out} more, too many or too large to show here. /whole gives the mail."
+        if found.left_out
+        else "",
+    ]
+    body = "\n".join(line for line in lines if line)
+    if not body and not found.files:
+        body = subject or _EMPTY
+    cut = reading.cut or found.left_out > 0 or found.decoration > 0
+    return Content(subject, body, found.files, invitation.memo if invitation else {}, cut)
 
 
-def _leaves(part: mime.Part) -> Iterator[mime.Part]:
-    """Parts that may be files: neither containers, nor what a report holds for machines, nor the
-    small pictures that belong to an HTML text (logos)."""
-    if part.kind == "multipart/report":
-        return
-    if part.kind.startswith("multipart/"):
-        for child in part.children:
-            if part.kind != "multipart/related" or _disposition(child) == "attachment" or not _is_logo(child):
-                yield from _leaves(child)
-    else:
-        yield part
+def _clean(text: str) -> str:
+    return charset.clean(text).strip("\n ")
 
 
-def _is_file(part: mime.Part) -> bool:
-    if part.kind in ("text/plain", "text/html"):
-        return part.attached
-    if part.kind in _SIGNATURES:
-        return False
-    is_text = part.kind.startswith("text/") and part.kind != "text/calendar"
-    return not is_text or _disposition(part) == "attachment"
+def _of_html(html: bytes) -> str:
+    return _clean(visible_text.from_mail(b"Content-Type: text/html\r\n\r\n" + html)) if html else ""
 
 
-def _is_logo(part: mime.Part) -> bool:
-    return part.kind.startswith("image/") and len(part.body) < _LOGO
-
-
-def _disposition(part: mime.Part) -> str:
-    return str(part.head.get("content-disposition", "")).partition(";")[0].strip().lower()
-
-
-def _file_name(part: mime.Part) -> str:
-    """A name that is safe to show and to save: no path, no control characters, never empty."""
-    given = headers.decoded(str(part.head.get_filename() or ""))
-    name = PurePosixPath(given.replace("\\", "/")).name.strip(". ")
-    if name:
-        return name if len(name) <= _NAME_LIMIT else name[: _NAME_LIMIT - 11] + "…" + name[-10:]
-    if part.kind == "message/rfc822" and part.children:
-        return (subjects.one_line(mime.header(part.children[0], "subject"))[:80] or "mail") + ".eml"
-    return "file" + _ENDINGS.get(part.kind, "")
+def _is_encrypted(root: mime.Part) -> bool:
+    return root.kind in ("multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
 # --- what cannot be read ---
@@ -162,11 +235,12 @@ def _as_it_came(raw: bytes, envelope: Envelope) -> list[Incoming]:
     return [
         Incoming(
             transport=envelope.transport,
-            sender=_sender("", envelope),
+            sender=_nobody(envelope),
             recipient=recipient,
             body=f"(This mail could not be read. It begins so:)\n{text}",
             dedupe=hashlib.sha256(raw).hexdigest()[:40],
             written_at=envelope.received_at,
+            keep_raw=True,
         )
         for recipient in envelope.recipients
     ]

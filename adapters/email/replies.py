@@ -148,4 +148,5 @@ def later_in_words(reply: Reply, recipient: str) -> str:
     else:
         sentence = f"{domain} asks to try again later."
     own = shortened(reply.text)
-    return f"{sentence} It says: “{own}” ({reply.codes})" if own else f"{sentence} ({reply.codes})"
+    sentence = f"{sentence} It says: “{own}”" if own else sentence
+    return f"{sentence} ({reply.codes})" if reply.code else sentence

@@ -4,6 +4,9 @@ import ipaddress
 import re
 from typing import Annotated, Literal, Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from adapters.email.addresses import canonical, canonical_domain
@@ -135,8 +138,33 @@ class Login(Section):
         return self
 
 
+class Dkim(Section):
+    """[….outbound.dkim]: sign our mail, where the smarthost does not."""
+
+    domain: Domain
+    selector: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+    key: Secret
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_a_private_key(cls, key: SecretStr) -> SecretStr:
+        try:
+            found = load_pem_private_key(key.get_secret_value().encode(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            found = None
+        if not isinstance(found, RSAPrivateKey) or found.key_size < 1024:
+            raise ValueError(
+                "this is no RSA key without a password, in PEM: "
+                "make one with `openssl genrsa -out dkim.pem 2048`, and set key = { file = … }"
+            )
+        return key
+
+
 class Outbound(Login):
     """[….outbound]: the smarthost that takes our mail."""
+
+    dkim: Dkim | None = None
+    reply_token: bool = False
 
 
 class Mailbox(Login):
@@ -145,13 +173,22 @@ class Mailbox(Login):
     host: Host
     port: Port = 993
     tls: Literal["none", "starttls", "implicit"] = "implicit"
-    folder: str = "INBOX"
+    folder: str = Field("INBOX", min_length=1)
+    max_megabytes: int = Field(25, ge=1, le=60)
+
+    @model_validator(mode="after")
+    def _has_a_login(self) -> Self:
+        if not self.username:
+            raise ValueError("username is missing: a mailbox is opened with a name and a password")
+        return self
 
 
 class Accounts(Section):
-    """[….accounts]: whether users may bring mailboxes of their own."""
+    """[….accounts]: whether users may bring mailboxes of their own, and where those may be."""
 
     allowed: bool = False
+    hosts: tuple[Host, ...] = ()  # the only servers, wherever they are; empty: any on the public Internet
+    most: int = Field(default=200, ge=1, le=5000)
 
 
 class EmailSettings(TransportSettings):
@@ -161,6 +198,7 @@ class EmailSettings(TransportSettings):
     address: str
     user_domain: str = ""
     coalesce_seconds: float = Field(30.0, ge=0, le=120)
+    strangers: Literal["everyone", "ask", "contacts"] = "ask"
     inbound: Inbound | None = None
     outbound: Outbound = Outbound()
     mailbox: Mailbox | None = None
@@ -193,14 +231,11 @@ class EmailSettings(TransportSettings):
         return self
 
     @model_validator(mode="after")
-    def _only_what_is_served(self) -> Self:
-        if self.mailbox is not None:
+    def _signs_what_we_send(self) -> Self:
+        dkim = self.outbound.dkim
+        if dkim is not None and not any(f".{one}".endswith(f".{dkim.domain}") for one in self.domains):
             raise ValueError(
-                "mailbox: this version does not fetch mail by IMAP yet. Take the table out and let your "
-                "mail server deliver to inbound.listen"
-            )
-        if self.accounts.allowed:
-            raise ValueError(
-                "accounts: this version does not serve users' own mailboxes yet. Set allowed = false"
+                f'outbound.dkim.domain = "{dkim.domain}" signs none of our mail, which is from '
+                f"{self.domains[0]}: set it to that domain, or to one above it"
             )
         return self

@@ -35,7 +35,7 @@ _BUSY = "421 4.7.0 Too many connections from you. Please try again later"
 _FULL_HOUSE = "421 4.3.2 Too many connections. Please try again later"
 _CLOSING = "421 4.3.2 Going down. Please try again later"
 _STRANGER = "554 5.7.1 This host takes mail from its own relays only"
-_UNPROVEN = "550 5.7.26 This mail could not be proven to come from its sender: neither SPF nor DKIM is aligned"
+_UNPROVEN = "550 5.7.26 Nothing proves that this comes from its sender: neither SPF nor DKIM is aligned"
 _UNCHECKED = "451 4.7.24 The sender could not be checked now. Please try again later"
 _NO_ROOM = "452 4.3.1 Too much mail at a time. Please try again later"
 _TOO_LARGE = "552 5.3.4 This mail is larger than we take"
@@ -132,9 +132,6 @@ class Handler:
     ) -> str:
         if len(envelope.rcpt_tos) >= self._door.limits.recipients:
             return "452 4.5.3 Too many recipients. Send the rest in another mail"
-        if self._door.lmtp and envelope.rcpt_tos:
-            # LMTP wants an answer for each recipient after DATA (RFC 2033); one recipient has one answer.
-            return "452 4.5.3 One recipient at a time, please"
         line = await self._line_of(address)
         if line is None:
             domain = address.rpartition("@")[2].lower()
@@ -307,6 +304,7 @@ class _Smtp(SMTP):
     """
 
     house: House
+    one_answer_each = False
     line_length_limit = 65_536  # here: how much is read at a time
 
     async def push(self, status: Any) -> None:
@@ -350,6 +348,8 @@ class _Smtp(SMTP):
         if arg:
             await self.push("501 5.5.4 Syntax: DATA")
             return
+        # One transaction records all of them, so each has the same answer.
+        answers = len(self.envelope.rcpt_tos) if self.one_answer_each else 1
         with self.house.receiving():
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             content, answer = await self._read_content()
@@ -359,7 +359,7 @@ class _Smtp(SMTP):
                     answer = await self._call_handler_hook("DATA")
             finally:
                 self.envelope = self._create_envelope()
-            await self.push(answer)
+            await self.push("\r\n".join([_OUR_WORDS.get(answer, answer)] * answers))
 
     async def _read_content(self) -> tuple[bytes | None, str]:
         """The content, or None and what to answer instead.
@@ -388,7 +388,9 @@ class _Smtp(SMTP):
 
 
 class _Lmtp(_Smtp, LMTP):
-    """LHLO instead of EHLO; the rest is the same while each mail has one recipient."""
+    """LHLO instead of EHLO, and after DATA an answer for each recipient (RFC 2033 section 4.2)."""
+
+    one_answer_each = True
 
 
 def _without_dots(content: bytearray) -> bytes:

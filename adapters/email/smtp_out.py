@@ -4,15 +4,15 @@ A mail may be repeated: it keeps its Message-ID, and receivers drop the second. 
 is tried again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
-from aiosmtplib.errors import SMTPDataError, SMTPException, SMTPResponseException
 
 from adapters.email import replies
 from adapters.email.compose import Mail
 from adapters.email.replies import Reply
 from adapters.email.smtp_pool import Connection, NoConnection, Pool, Smarthost
+from adapters.email.smtp_session import ConnectionLost, Session
 from bridge.ports import Fate, Refused, Scope, Sent, TryLater
 
 log = structlog.get_logger()
@@ -24,6 +24,7 @@ _NEEDS_UTF8 = (
 _UNREACHABLE = "Our mail server cannot be reached just now. This is tried again by itself."
 _BROKE_OFF = "The mail server broke off in the middle. This is tried again by itself."
 _NOT_OUR_TURN = "Our mail server does not take our mail just now. This is tried again by itself."
+_GO_ON = 354
 
 
 class _LostBeforeData(Exception):
@@ -56,76 +57,108 @@ class Submitter:
         return _all(mail, TryLater(_UNREACHABLE, scope=Scope.OUTLET))
 
     async def _transaction(self, connection: Connection, mail: Mail) -> dict[str, Fate]:
-        if mail.smtputf8 and not connection.client.supports_extension("smtputf8"):
+        try:
+            session = connection.session()
+        except ConnectionLost as error:
+            raise _LostBeforeData from error
+        if mail.smtputf8 and "smtputf8" not in session.extensions:
             return {
                 one: Refused(_NEEDS_UTF8.replace("{rcpt}", one), "not-acceptable", "modify", "no SMTPUTF8")
                 for one in mail.recipients
             }
-        fates = await self._envelope(connection, mail)
-        taken = [one for one in mail.recipients if one not in fates]
+        try:
+            fates, data = await self._envelope(session, mail)
+        except ConnectionLost as error:
+            raise _LostBeforeData from error
         connection.mails += 1
-        if taken:
-            fates |= await self._content(connection, mail, taken)
+        taken = [one for one in mail.recipients if one not in fates]
+        if taken and data is not None and data.code == _GO_ON:
+            fates |= await self._content(session, mail, taken)
+        elif taken and data is not None:
+            fates |= {one: self._fate(data, one, of_recipient=False) for one in taken}
+            await self._reset(session)
         else:
-            await self._reset(connection)
+            await self._give_up(session, data)
         return {one: fates[one] for one in mail.recipients}
 
-    async def _envelope(self, connection: Connection, mail: Mail) -> dict[str, Fate]:
-        """MAIL and RCPT. Answers the fates of those that were not accepted."""
-        client = connection.client
-        options = [b"SIZE=%d" % len(mail.raw)] if client.supports_extension("size") else []
+    async def _envelope(self, session: Session, mail: Mail) -> tuple[dict[str, Fate], Reply | None]:
+        """MAIL, RCPT and DATA. Answers the fates of those that were not accepted, and the answer to DATA
+        (None: it was not said)."""
+        start = self._mail_command(session, mail)
+        to = [b"RCPT TO:<%s>" % one.encode() for one in mail.recipients]
+        if "pipelining" not in session.extensions:
+            return await self._step_by_step(session, mail, start, to)
+        # RFC 2920 section 3.1: DATA may end a group, and is the last in it.
+        heard = await session.commands([start, *to, b"DATA"], self._smarthost.command_timeout)
+        data = heard.pop() if len(heard) == len(to) + 2 else None
+        return self._refusals(mail, heard[0], heard[1:]), data
+
+    async def _step_by_step(
+        self, session: Session, mail: Mail, start: bytes, to: Sequence[bytes]
+    ) -> tuple[dict[str, Fate], Reply | None]:
+        within = self._smarthost.command_timeout
+        sender = await session.command(start, within)
+        heard: list[Reply] = []
+        for line in to if sender.positive else ():
+            heard.append(await session.command(line, within))
+            if heard[-1].code == 421:
+                break
+        fates = self._refusals(mail, sender, heard)
+        if len(fates) == len(mail.recipients):
+            return fates, None
+        return fates, await session.command(b"DATA", within)
+
+    def _mail_command(self, session: Session, mail: Mail) -> bytes:
+        options = b" SIZE=%d" % len(mail.raw) if "size" in session.extensions else b""
         if mail.smtputf8:
-            options += [b"BODY=8BITMIME", b"SMTPUTF8"]
-        answer = await self._command(connection, b"MAIL", b"FROM:<%s>" % mail.sender.encode(), *options)
-        if not answer.positive:
-            return _all(mail, self._fate(answer, mail.recipients[0], of_recipient=False))
+            options += b" BODY=8BITMIME SMTPUTF8"
+        return b"MAIL FROM:<%s>%s" % (mail.sender.encode(), options)
+
+    def _refusals(self, mail: Mail, sender: Reply, heard: Sequence[Reply]) -> dict[str, Fate]:
+        """The fates of those recipients that were not accepted."""
+        if not sender.positive:
+            return _all(mail, self._fate(sender, mail.recipients[0], of_recipient=False))
         fates: dict[str, Fate] = {}
-        for recipient in mail.recipients:
-            answer = await self._command(connection, b"RCPT", b"TO:<%s>" % recipient.encode())
+        for recipient, answer in zip(mail.recipients, heard, strict=False):
             if not answer.positive:
                 fates[recipient] = self._fate(answer, recipient, of_recipient=True)
             if answer.code == 421:  # the server has left: nobody else was accepted either
                 return _all(mail, fates[recipient]) | fates
         return fates
 
-    async def _content(self, connection: Connection, mail: Mail, taken: list[str]) -> dict[str, Fate]:
+    async def _content(self, session: Session, mail: Mail, taken: list[str]) -> dict[str, Fate]:
         try:
-            done = await connection.client.data(mail.raw, timeout=self._smarthost.data_timeout)
-            answer = Reply(done.code, done.message)
-        except SMTPDataError as error:
-            answer = Reply(error.code, error.message)
-            await self._reset(connection)
-        except (SMTPException, OSError) as error:
+            answer = await session.content(mail.raw, self._smarthost.data_timeout)
+        except ConnectionLost:
             # Perhaps it was taken. Counted as an attempt, so that a mail that fells the server ends.
-            log.warning("connection lost during DATA", error=type(error).__name__)
-            connection.client.close()
+            log.warning("connection lost during DATA")
             return dict.fromkeys(taken, TryLater(_BROKE_OFF))
         if answer.positive:
             self._note("")
             return dict.fromkeys(taken, Sent(mail.message_id))
+        await self._reset(session)
         return {one: self._fate(answer, one, of_recipient=False) for one in taken}
 
-    async def _command(self, connection: Connection, *words: bytes) -> Reply:
-        try:
-            answer = await connection.client.execute_command(*words)
-        except SMTPResponseException as error:  # what came back is no SMTP
-            connection.client.close()
-            raise _LostBeforeData from error
-        except (SMTPException, OSError) as error:
-            raise _LostBeforeData from error
-        return Reply(answer.code, answer.message)
+    async def _give_up(self, session: Session, data: Reply | None) -> None:
+        """Nobody was accepted. A server may say "go on" all the same; it is then given an empty mail, which
+        it must refuse (RFC 2920 section 3.1). One that does not has taken a mail for nobody."""
+        if data is not None and data.code == _GO_ON:
+            try:
+                await session.content(b"", self._smarthost.command_timeout)
+            except ConnectionLost:
+                return
+        await self._reset(session)
 
-    async def _reset(self, connection: Connection) -> None:
+    async def _reset(self, session: Session) -> None:
         """Make the connection fit for the next mail, or close it."""
-        if not connection.client.is_connected:
+        if not session.open:
             return
         try:
-            answer = await connection.client.execute_command(b"RSET")
-        except (SMTPException, OSError):
-            connection.client.close()
+            answer = await session.command(b"RSET", self._smarthost.command_timeout)
+        except ConnectionLost:
             return
         if answer.code != 250:
-            connection.client.close()
+            session.close()
 
     def _fate(self, answer: Reply, recipient: str, *, of_recipient: bool) -> Fate:
         """What a negative answer means for one recipient."""

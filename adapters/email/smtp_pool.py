@@ -8,11 +8,15 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib.errors import SMTPAuthenticationError, SMTPException, SMTPResponseException
 
 from adapters.email.replies import shortened
+from adapters.email.smtp_session import ConnectionLost, Session
+
+_FAREWELL = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,41 @@ class NoConnection(Exception):
 
 @dataclass(slots=True, eq=False)
 class Connection:
+    """A connection that is logged in. Its `client` opened it; mails go over `session()`."""
+
     client: aiosmtplib.SMTP
     mails: int = 0
     rested_at: float = 0.0
+    _session: Session | None = None
+
+    def session(self) -> Session:
+        """The wire. Once it has been asked for, the client hears nothing any more. Raises ConnectionLost."""
+        if self._session is None:
+            transport = cast(asyncio.Transport | None, self.client.transport)
+            if transport is None or not self.client.is_connected:
+                raise ConnectionLost("the connection is closed")
+            self._session = Session(transport, list(self.client.esmtp_extensions))
+            transport.set_protocol(self._session)
+        return self._session
+
+    @property
+    def open(self) -> bool:
+        return self._session.open if self._session is not None else self.client.is_connected
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self.client.close()
+
+    async def goodbye(self) -> None:
+        """Leave as it is polite, without waiting long."""
+        if self._session is None:
+            with suppress(SMTPException, OSError):
+                await self.client.quit(timeout=_FAREWELL)
+        elif self._session.open:
+            with suppress(ConnectionLost):
+                await self._session.command(b"QUIT", _FAREWELL)
+        self.close()
 
     @property
     def fresh(self) -> bool:
@@ -74,21 +110,21 @@ class Pool:
             try:
                 yield connection
             except BaseException:
-                connection.client.close()
+                connection.close()
                 raise
             self._put_back(connection)
 
     def _rested(self) -> Connection | None:
         while self._resting:
             connection = self._resting.pop()
-            if connection.client.is_connected:
+            if connection.open:
                 return connection
-            connection.client.close()
+            connection.close()
         return None
 
     def _put_back(self, connection: Connection) -> None:
-        if not connection.client.is_connected or connection.mails >= self._smarthost.mails_each:
-            connection.client.close()
+        if not connection.open or connection.mails >= self._smarthost.mails_each:
+            connection.close()
             return
         connection.rested_at = self._clock()
         self._resting.append(connection)
@@ -100,19 +136,12 @@ class Pool:
             oldest = self._clock() - self._smarthost.idle_seconds
             tired = [one for one in self._resting if one.rested_at <= oldest]
             self._resting = [one for one in self._resting if one.rested_at > oldest]
-            await asyncio.gather(*(_goodbye(one) for one in tired))
+            await asyncio.gather(*(one.goodbye() for one in tired))
 
     async def close(self) -> None:
         """Say goodbye to all that rest."""
         resting, self._resting = self._resting, []
-        await asyncio.gather(*(_goodbye(one) for one in resting))
-
-
-async def _goodbye(connection: Connection) -> None:
-    with suppress(SMTPException, OSError):
-        if connection.client.is_connected:
-            await connection.client.quit(timeout=2.0)
-    connection.client.close()
+        await asyncio.gather(*(one.goodbye() for one in resting))
 
 
 async def _connect(smarthost: Smarthost) -> aiosmtplib.SMTP:

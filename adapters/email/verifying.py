@@ -186,9 +186,7 @@ def _organization(domain: str, policies: Sequence[_Policy]) -> str:
     return top.domain
 
 
-def _aligned(
-    check: _Checked, author: str, policies: Sequence[_Policy], resolver: Resolver
-) -> bool:
+def _aligned(check: _Checked, author: str, policies: Sequence[_Policy], resolver: Resolver) -> bool:
     if check.domain == author:
         return True
     # Strict alignment is rare and set by who wants it for both methods.

@@ -12,7 +12,7 @@ from adapters.email.reading.decide import Circumstances, Reading
 from adapters.email.reading.html_tokens import tokens
 from adapters.email.reading.lines import Line, written
 
-__all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message"]
+__all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message", "read_root"]
 
 TEXT_LIMIT = 256 * 1024  # bytes of one plain text that are read
 HTML_LIMIT = 1024 * 1024  # bytes of one HTML text
@@ -50,6 +50,11 @@ def read_mail(raw: bytes) -> Reading:
 def read_message(message: Message) -> Reading:
     """As `from_message`, and whether something of its text was left out."""
     return _read(mime.open_message(message))
+
+
+def read_root(root: mime.Part) -> Reading:
+    """As `read_mail`, for a mail that `mime` has opened already."""
+    return _read(root)
 
 
 def _read(root: mime.Part) -> Reading:

@@ -7,7 +7,8 @@ Bounded: the oldest entries go first.
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-from adapters.sms.twilio import Listed
+from adapters.sms.provider import Listed
+from adapters.sms.segments import simplified
 from bridge.model import DeliveryId
 
 _MOST = 20_000
@@ -45,11 +46,10 @@ class Bindings:
         if len(self._doubts) > self._most:
             self._doubts.popitem(last=False)
 
-    def doubted_for(self, delivery: DeliveryId, now: float) -> float:
-        """Seconds since the doubtful attempt; counted from the first question after a restart."""
-        if delivery not in self._doubts:
-            self.doubt(delivery, now)
-        return now - self._doubts[delivery]
+    def doubted_for(self, delivery: DeliveryId, now: float, since: float) -> float:
+        """Seconds since the doubtful attempt ended; `since` is when, as far as the record knows, if it
+        was another process's."""
+        return now - self._doubts.get(delivery, since)
 
     def settle(self, delivery: DeliveryId) -> None:
         """The delivery goes again: the next doubt begins anew."""
@@ -60,19 +60,28 @@ class Bindings:
         return {sid for sid in sids if self._owners.get(sid, but) != but}
 
 
-def match(listed: Sequence[Listed], body: str, not_before: float, taken: set[str]) -> Listed | None:
-    """The text in the provider's list that is ours: same words, no files, not older than the delivery
-    (`not_before`, seconds since 1970), bound to no other. The oldest of several, as they went in order.
+def match(
+    listed: Sequence[Listed], body: str, not_before: float, taken: set[str], files: bool = False
+) -> Listed | None:
+    """The text in the provider's list that is ours: same words, files or none, not older than the
+    delivery (`not_before`, seconds since 1970), bound to no other. The oldest of several, as they went in
+    order. Carriers' typography may differ from ours.
     """
     ours = [
         text
         for text in listed
         if text.sid not in taken
-        and text.media == 0
-        and text.body.strip() == body.strip()
+        and bool(text.media) == files
+        and _same(text.body, body, files)
         and text.created_at >= _earliest(not_before)
     ]
     return min(ours, key=lambda text: text.created_at, default=None)
+
+
+def _same(listed: str, body: str, files: bool) -> bool:
+    """A text with files may have got a line with a link behind its words."""
+    theirs, ours = simplified(listed).strip(), simplified(body).strip()
+    return theirs == ours or (files and theirs.startswith(ours))
 
 
 def reaches_back(listed: Sequence[Listed], not_before: float, limit: int) -> bool:

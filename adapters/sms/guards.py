@@ -123,7 +123,8 @@ def decide(ask: Ask, limits: Limits, known: Known) -> tuple[Writes, Decision]:
             # Only the guard against loops remembers that it has refused.
             kept = {key: kept for key, kept in writes.items() if key == ask.loop}
             return (kept if isinstance(refusal, Looping) else {}), refusal
-    at = writes[ask.turn].value.get("at") if (writes.get(ask.turn)) else None  # type: ignore[union-attr]
+    turn_now = writes[ask.turn]
+    at = turn_now.value.get("at") if turn_now is not None else None
     return writes, Go() if at is None else _wait(at - ask.now)
 
 
@@ -132,7 +133,9 @@ def _gone(ask: Ask) -> Kept:
 
 
 def _wait(seconds: float) -> TryLater:
-    return TryLater("Our number sends as fast as carriers allow; this text's turn comes.", seconds, Scope.TURN)
+    return TryLater(
+        "Our number sends as fast as carriers allow; this text's turn comes.", seconds, Scope.TURN
+    )
 
 
 def _barred(ask: Ask, known: Known) -> Refused | None:
@@ -232,7 +235,7 @@ def pause(sender: str, code: int) -> Callable[[Known], tuple[Writes, None]]:
 
 
 def opt_word(body: str, told: str = "") -> str:
-    """STOP or START if a text is nothing but such a word, else empty. `told` is the provider's own verdict."""
+    """STOP or START if a text is nothing but such a word, else empty. `told` is the provider's verdict."""
     if told.upper() in ("STOP", "START"):
         return told.upper()
     word = body.strip().rstrip(".!").upper()

@@ -5,6 +5,7 @@ Pure. Knows numbering plans by the phonenumbers library; asks nobody whether a n
 Canonical forms, each of which `canonical` gives back unchanged:
 - E.164: `+15551234567`
 - short code: `72975;phone-context=+1` (RFC 3966, section 5.1.5), since 72975 is another one elsewhere
+- channel: `whatsapp:+15551234567`, in lower case
 - alphanumeric sender: `mybank`, in lower case as XMPP compares nodes; it can be read, not answered
 """
 
@@ -22,6 +23,7 @@ class AddressKind(StrEnum):
     E164 = "e164"
     SHORT_CODE = "short code"
     ALPHANUMERIC = "alphanumeric"  # one-way: nobody can answer it
+    CHANNEL = "channel"  # `whatsapp:+1555…`: another network behind the same provider; read only
     OTHER = "other"  # what a carrier shows for a hidden sender, and what we don't know
 
 
@@ -32,6 +34,7 @@ _SHORT_IN_CONTEXT = re.compile(r"([0-9]{3,8});phone-context=\+([0-9]{1,3})")
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 &._-]{0,10}")
 # Emergency numbers of most of the world, which a phone dials from anywhere.
 _EMERGENCY = frozenset({"911", "112", "999", "000", "110", "113", "118", "119", "190"})
+_CHANNEL = re.compile(r"(?:whatsapp|messenger|rcs|viber):[A-Za-z0-9_+.-]{3,50}")
 _LONGEST = 64  # characters in anything that could be an address
 
 
@@ -43,7 +46,25 @@ def kind_of(canonical_address: str) -> AddressKind:
         return AddressKind.SHORT_CODE
     if _NAME.fullmatch(canonical_address):
         return AddressKind.ALPHANUMERIC
+    if _CHANNEL.fullmatch(canonical_address):
+        return AddressKind.CHANNEL
     return AddressKind.OTHER
+
+
+def country_of(canonical_address: str) -> str:
+    """Two letters; empty for a number that is in no plan, and for what is no number."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(canonical_address, None)) or ""
+    except phonenumbers.NumberParseException:
+        return ""
+
+
+def calling_code(canonical_address: str) -> int:
+    """The country code of an E.164 number, else 0."""
+    try:
+        return phonenumbers.parse(canonical_address, None).country_code or 0
+    except phonenumbers.NumberParseException:
+        return 0
 
 
 def canonical(text: str, region: str) -> Address:
@@ -58,7 +79,7 @@ def canonical(text: str, region: str) -> Address:
     _refuse_emergency(spelled, region)
     if short := _short_code(spelled, region):
         return Address(short, spelled)
-    if _NAME.fullmatch(spelled):
+    if _NAME.fullmatch(spelled) or _CHANNEL.fullmatch(spelled.lower()):
         return Address(spelled.lower(), spelled)
     return Address(_e164(spelled, region), spelled)
 
@@ -68,6 +89,8 @@ def inbound(text: str, region: str) -> Address:
     spelled = text.strip()[:_LONGEST]
     if _SHORT.fullmatch(spelled) or (spelled.isdecimal() and spelled.isascii() and len(spelled) <= 8):
         return Address(_in_context(spelled, region), spelled)
+    if spelled[:1] in "0123456789" and (number := _possible(spelled, region)):
+        return Address(number, spelled)  # a phone of one's own shows numbers of its country so
     return Address(spelled.lower() or "unknown", spelled or "unknown")
 
 

@@ -162,6 +162,10 @@ class Hooks(Protocol):
         """Where the provider is to report on a delivery; empty if it can't."""
         ...
 
+    def reference(self, delivery: DeliveryId, uid: str) -> str:
+        """Our own name for a text, for providers that take one; else empty."""
+        ...
+
     def inbound_url(self) -> str:
         """Where the provider is to post texts for our numbers; empty without a public URL."""
         ...

@@ -44,6 +44,27 @@ def measure(text: str) -> Length:
     return Length(encoding, total, 1 if total <= alone else _packed(widths, chained))
 
 
+# What phones and word processors put in place of plain signs, and what it may go as.
+_PLAIN = str.maketrans(
+    {
+        "‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"',
+        "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "…": "...", "•": "-", "\u00a0": " ", "\u202f": " ",
+        "\u2009": " ", "\u200b": "", "\u2060": "", "\ufeff": "", "\t": " ", "´": "'", "`": "'",
+    }
+)  # fmt: skip
+
+
+def simplified(text: str) -> str:
+    """With plain quotes, dashes and spaces in place of typographic ones."""
+    return text.translate(_PLAIN)
+
+
+def smart(text: str) -> str:
+    """The simplified text where that spares it UCS-2, else the text as it is."""
+    plain = simplified(text)
+    return plain if measure(plain).encoding is Encoding.GSM7 else text
+
+
 def _packed(widths: list[int], room: int) -> int:
     """Segments needed when no character is cut: an escape or a surrogate stays with its other half."""
     segments, used = 1, 0

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
+from adapters.sms import forms
+from adapters.sms.provider import Arrived, Rejected, Status
 from bridge.model import DeliveryId
 from bridge.ports import WebRequest, WebResponse
 
@@ -32,22 +34,34 @@ class Hook(StrEnum):
     STATUS = "status"  # what became of a text of ours
 
 
-class Rejected(Exception):
-    """A request that gets no further. `response` says so to the caller."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.response = WebResponse(status=status, body=reason.encode())
-
-
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The web-hooks of one transport."""
+    """The web-hooks of one transport, as Twilio calls them: Hooks of adapters.sms.provider."""
 
     transport: str
     public_url: str  # no slash at its end; empty closes the door
     validator: RequestValidator
     callback_key: bytes
+    region: str = "US"
+
+    def read(self, request: WebRequest) -> Arrived | Status | None:
+        hook, form = self.admit(request)
+        try:
+            if hook is Hook.MESSAGE:
+                return forms.arrived(form)
+            return forms.status(form, self.region, self.delivery_in(request.query))
+        except forms.UnreadableForm as error:
+            raise Rejected(400, "The form lacks something.") from error
+
+    def acknowledge(self, event: Arrived | Status | None) -> WebResponse:
+        return TWIML_NOTHING if isinstance(event, Arrived) else NOTED
+
+    def reference(self, delivery: DeliveryId, uid: str) -> str:
+        return ""  # Twilio takes no name of ours: the call-back's URL carries it
+
+    def inbound_url(self) -> str:
+        """Where texts for our numbers are to be posted; empty without a public URL."""
+        return f"{self.public_url}{self._path(Hook.MESSAGE)}" if self.public_url else ""
 
     def admit(self, request: WebRequest) -> tuple[Hook, Mapping[str, str]]:
         """Which hook a request is for, and its form. Raises Rejected."""

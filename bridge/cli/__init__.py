@@ -24,6 +24,8 @@ queue_app = typer.Typer(help="See, hasten or withdraw what waits to be delivered
 users_app = typer.Typer(help="See, add or remove the users of the gateway.", no_args_is_help=True)
 app.add_typer(queue_app, name="queue")
 app.add_typer(users_app, name="users")
+sms_app = typer.Typer(help="Set up what the provider of texts must know of us.", no_args_is_help=True)
+app.add_typer(sms_app, name="sms")
 
 Config = Annotated[
     Path,
@@ -98,6 +100,19 @@ def migrate(config: Config = _CONFIG) -> None:
     from bridge.cli.migrate import migrate_database
 
     migrate_database(config)
+
+
+@app.command()
+def invite(
+    jid: Annotated[str, typer.Argument(metavar="[JID]", help="Whom: a bare JID. They are written to.")] = "",
+    anybody: Annotated[bool, typer.Option("--any", help="A code instead, for whoever you give it to.")] = False,
+    transport: Annotated[str, typer.Option("--transport", "-t", help="Which one writes to them.")] = "",
+    config: Config = _CONFIG,
+) -> None:
+    """Let somebody register whom the settings do not admit."""
+    from bridge.cli.invite import invite_user
+
+    invite_user(config, jid, transport, anybody=anybody)
 
 
 @app.command()
@@ -193,3 +208,15 @@ def users_remove(
     from bridge.cli.users import remove_user
 
     remove_user(config, jid, transport, yes=yes)
+
+
+@sms_app.command("sync")
+def sms_sync(
+    config: Config = _CONFIG,
+    transport: Annotated[str, typer.Option("--transport", "-t", help="Only this one.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Set it; without, it is only told.")] = False,
+) -> None:
+    """Make the provider call our web-hooks: tell what differs, and set it."""
+    from bridge.cli.sms import sync_numbers
+
+    sync_numbers(config, transport, apply=apply)

@@ -10,7 +10,7 @@ from typer import echo
 from bridge.cli.output import print_facts, print_table, settings_or_trouble
 from bridge.cli.record import reading, writing
 from bridge.cli.trouble import Trouble
-from bridge.ports import Adapter, BadAddress
+from bridge.ports import Adapter, BadAddress, shared_addresses
 from bridge.settings import Secrets, Settings
 from bridge.settings.build import adapter_for
 from bridge.store import people
@@ -30,7 +30,7 @@ def list_users(config: Path) -> None:
 def show_user(config: Path, jid: str) -> None:
     settings = settings_or_trouble(config, Secrets.NONE)
     with reading(settings) as connection:
-        summary = people.summary_of(connection, _bare(jid))
+        summary = people.summary_of(connection, bare_jid(jid))
     if summary is None:
         raise _nobody(jid)
     facts = [("user", summary.jid)]
@@ -42,14 +42,22 @@ def show_user(config: Path, jid: str) -> None:
 def add_user(config: Path, jid: str, transport: str, *, name: str, address: str) -> None:
     settings = settings_or_trouble(config, Secrets.NONE)
     _require_transport(settings, transport)
-    bare = _bare(jid)
-    candidates = _candidates(adapter_for(settings, transport, _NO_KEY), bare, address)
+    bare = bare_jid(jid)
+    adapter = adapter_for(settings, transport, _NO_KEY)
+    candidates = _candidates(adapter, bare, address)
     with writing(settings) as connection:
         present = people.line_of(connection, transport, bare)
         kept_name = name or (present.name if present else "")
         try:
             line = people.register(
-                connection, transport, bare, kept_name, candidates, time.time(), move=bool(address)
+                connection,
+                transport,
+                bare,
+                kept_name,
+                candidates,
+                time.time(),
+                move=bool(address),
+                shared=shared_addresses(adapter),
             )
         except people.AddressTaken as error:
             raise Trouble(
@@ -61,7 +69,7 @@ def add_user(config: Path, jid: str, transport: str, *, name: str, address: str)
 
 def remove_user(config: Path, jid: str, transport: str, *, yes: bool) -> None:
     settings = settings_or_trouble(config, Secrets.NONE)
-    bare = _bare(jid)
+    bare = bare_jid(jid)
     with reading(settings) as connection:
         lines = [line for line in people.all_lines(connection) if line.jid == bare]
     own = [line.transport for line in lines if transport in ("", line.transport)]
@@ -73,7 +81,7 @@ def remove_user(config: Path, jid: str, transport: str, *, yes: bool) -> None:
         raise Trouble("Nothing was removed.")
     with writing(settings) as connection:
         for one in own:
-            people.leave(connection, one, bare)
+            people.leave(connection, one, bare, time.time())
     echo(f"{bare} is removed from {', '.join(own)}.")
 
 
@@ -101,7 +109,7 @@ def _require_transport(settings: Settings, transport: str) -> None:
         raise Trouble(f"There is no transport {transport} in {settings.path}. There is: {names}.", 2)
 
 
-def _bare(jid: str) -> str:
+def bare_jid(jid: str) -> str:
     if not _BARE_JID.fullmatch(jid):
         raise Trouble(f"{jid} is no bare JID: write it like mira@example.org.", 2)
     return jid.lower()

@@ -264,7 +264,8 @@ class ChatUser:
     def _acknowledge(self, stanza: Stanza) -> None:
         """Answer a request for a receipt, as a client does (XEP-0184 section 5)."""
         asked = stanza.xml.find(f"{{{RECEIPTS}}}request") is not None
-        if not (asked and self.sends_receipts and stanza["id"] and stanza["type"] != "error"):
+        wanted = asked and self.sends_receipts and stanza["id"] and stanza["type"] != "error"
+        if not wanted or self._client is None:  # what comes during a logout is read and no more
             return
         to, stanza_id = quoteattr(str(stanza["from"])), quoteattr(stanza["id"])
         self.send_xml(f"<message to={to} type='chat'><received xmlns='{RECEIPTS}' id={stanza_id}/></message>")

@@ -23,6 +23,7 @@ data_dir = "{folder}/data"
 database = "sqlite"
 public_url = "{public_url}"
 allow = {allow}
+{gateway}
 
 [xmpp]
 host = "127.0.0.1"
@@ -40,6 +41,8 @@ secret = "{mail_secret}"
 domains = ["{mail_domain}"]
 address = "{{user}}@{mail_domain}"
 coalesce_seconds = 0
+strangers = "{strangers}"
+{mail}
 [transport.mail.inbound]
 listen = "127.0.0.1:{smtp_port}"
 [transport.mail.outbound]
@@ -57,8 +60,19 @@ auth_token = {{ env = "DEMO_TWILIO_TOKEN" }}
 api_url = "{api_url}"
 numbers = {numbers}
 region = "US"
+{sms}
 {extra}
 """
+
+
+# Carriers' pace, a day's quotas and second thoughts are for carriers: a stand-in needs none of them.
+UNHURRIED = {
+    "segments_per_second": 0,
+    "segments_per_day": 0,
+    "new_numbers_per_day": 0,
+    "countries": ["*"],
+    "hold_first_seconds": 0,
+}
 
 
 class ComponentHost(Protocol):
@@ -87,7 +101,8 @@ class FarEnds:
 class GatewayProcess(PrivateServer):
     """`passerelle run` with SQLite in a folder of its own. `connect` says where the others are.
 
-    `allow` is everybody on the XMPP server unless told otherwise; `extra` is TOML for the file's end.
+    `allow` is everybody on the XMPP server unless told otherwise; `sms` are keys of the SMS transport,
+    `gateway` is TOML for the table of that name, `extra` for the file's end.
     """
 
     name = "gateway"
@@ -95,13 +110,25 @@ class GatewayProcess(PrivateServer):
     demoted = False  # the virtual environment may lie where nobody else may read
 
     def __init__(
-        self, *, numbers: Sequence[str] = (OWN_NUMBER,), allow: Sequence[str] = (), extra: str = ""
+        self,
+        *,
+        numbers: Sequence[str] = (OWN_NUMBER,),
+        allow: Sequence[str] = (),
+        gateway: str = "",
+        extra: str = "",
+        strangers: str = "everyone",
+        mail: str = "",
+        sms: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
+        self._sms = UNHURRIED | dict(sms or {})
         self.numbers = tuple(numbers)
         self.ready_when = "/readyz"  # what must answer 200 for a start to be over
         self._allow = tuple(allow)
+        self._gateway = gateway
         self._extra = extra
+        self._strangers = strangers  # what happens to mails from whom nobody knows
+        self._mail = mail
         self.smtp_port, self.web_port, self.admin_port = self.ports
         self.public_url = f"http://{LOOPBACK}:{self.web_port}"
         self._settings = ""
@@ -130,7 +157,11 @@ class GatewayProcess(PrivateServer):
             api_url=ends.api_url,
             numbers=json.dumps(self.numbers),
             allow=json.dumps(self._allow or (ends.prosody.domain,)),
+            gateway=self._gateway,
             extra=self._extra,
+            strangers=self._strangers,
+            mail=self._mail,
+            sms="\n".join(f"{key} = {json.dumps(value)}" for key, value in self._sms.items()),
         )
 
     def prepare(self) -> None:

@@ -17,6 +17,9 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 from aiohttp import web
 
+from bridge.demo import shelves
+from bridge.demo.shelves import Shelves, looked_at, page
+from bridge.demo.shelves import error as _error
 from bridge.demo.texts import (
     API_VERSION,
     BadGateway,
@@ -25,11 +28,12 @@ from bridge.demo.texts import (
     Fault,
     Goes,
     Hang,
+    MmsFile,
     Refuse,
     Text,
     Throttle,
-    error_answer,
     inbound_form,
+    is_number,
     new_sid,
     signature,
     status_form,
@@ -58,6 +62,7 @@ class Bubble:
     other: str  # the number at the far end
     mine: bool
     at: datetime
+    files: tuple[MmsFile, ...] = ()
 
 
 class Phone:
@@ -68,8 +73,8 @@ class Phone:
         self.screen: list[Bubble] = []
         self._stand_in = stand_in
 
-    async def reply(self, text: str, to: str = "", media: Sequence[str] = ()) -> Post:
-        """Write a text, by default to whoever wrote last. `media` are the types of attached files."""
+    async def reply(self, text: str, to: str = "", media: Sequence[str | MmsFile] = ()) -> Post:
+        """Write a text, by default to whoever wrote last. `media` are attached files, or types of such."""
         other = to or next((bubble.other for bubble in reversed(self.screen) if not bubble.mine), "")
         if not other:
             raise ValueError("nobody has written to this phone yet: say to whom")
@@ -110,6 +115,9 @@ class TwilioStandIn:
         self.posts: deque[Post] = deque(maxlen=_MOST_KEPT)
         self.usual = Goes(("sending", "sent", "delivered"))
         self.api_url = ""
+        self.pending = 0  # texts being handed over just now
+        self.stopped: set[tuple[str, str]] = set()  # (number, phone) pairs that Twilio itself blocks
+        self._shelves = Shelves(account_sid, self.texts, self.numbers)
         self._token = auth_token
         self._check = check
         self.latency = latency
@@ -144,16 +152,34 @@ class TwilioStandIn:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(reached)
 
-    async def arrives(self, sender: str, recipient: str, body: str, media: Sequence[str] = ()) -> Post:
-        """A text comes in for one of our numbers: posted to its web-hook."""
+    @property
+    def given_away(self) -> list[str]:
+        """Credentials that came to where files are stored: there must be none."""
+        return self._shelves.given_away
+
+    async def arrives(
+        self,
+        sender: str,
+        recipient: str,
+        body: str,
+        media: Sequence[str | MmsFile] = (),
+        *,
+        posted: bool = True,
+    ) -> Post:
+        """A text comes in for one of our numbers: posted to its web-hook, unless that fails (`posted`)."""
         text = Text(new_sid(), self.account_sid, sender, recipient, body, "received", True, datetime.now(UTC))
-        text.sent, text.media = text.created, tuple(media)
+        text.sent = text.created
+        text.media = tuple(one if isinstance(one, MmsFile) else MmsFile(one, b"a file") for one in media)
         self.texts[text.sid] = text
-        return await self.arrives_again(text)
+        if body.strip().upper() == "STOP":
+            self.stopped.add((recipient, sender))
+        elif body.strip().upper() == "START":
+            self.stopped.discard((recipient, sender))
+        return await self.arrives_again(text) if posted else Post("", (), 0, "")
 
     async def arrives_again(self, text: Text) -> Post:
         """The same web-hook once more, as after a time-out, or as somebody captured it."""
-        return await self.post(self.numbers[text.recipient], inbound_form(text))
+        return await self.post(self.numbers[text.recipient], inbound_form(text, self.api_url))
 
     async def post(self, url: str, form: Sequence[tuple[str, str]]) -> Post:
         """Post a signed form to the gateway, again while nobody answers it with a 2xx."""
@@ -176,6 +202,7 @@ class TwilioStandIn:
         app.router.add_get(f"{messages}.json", self._list)
         app.router.add_get(f"{messages}/{{sid}}.json", self._fetch)
         app.router.add_delete(f"{messages}/{{sid}}.json", self._delete)
+        self._shelves.add_routes(app)
         app.middlewares.append(self._at_the_door)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -196,6 +223,8 @@ class TwilioStandIn:
     async def _at_the_door(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if request.path.startswith("/store/"):
+            return await handler(request)
         form = (await request.read()).decode("utf-8")
         answer: web.StreamResponse
         if self._authorised(request):
@@ -226,7 +255,17 @@ class TwilioStandIn:
         return hmac.compare_digest(given.encode(), f"Basic {expected}".encode())
 
     async def _create(self, request: web.Request) -> web.Response:
-        form = dict(parse_qsl((await request.read()).decode("utf-8"), keep_blank_values=True))
+        self.pending += 1
+        await self._tell()
+        try:
+            return await self._created(request)
+        finally:
+            self.pending -= 1
+
+    async def _created(self, request: web.Request) -> web.Response:
+        fields = parse_qsl((await request.read()).decode("utf-8"), keep_blank_values=True)
+        form = dict(fields)
+        urls = [value for name, value in fields if name == "MediaUrl"]
         if self.latency:
             await asyncio.sleep(self.latency())
         number = form.get("To", "")
@@ -238,70 +277,56 @@ class TwilioStandIn:
             answer = _error(fault.code, 429, "Too Many Requests")
             answer.headers["Retry-After"] = fault.retry_after
             return answer
-        if refusal := self._refusal(request.match_info["account"], form):
+        if refusal := self._refusal(request.match_info["account"], form, urls):
             return refusal
         if not isinstance(fault, Goes) and not fault.taken:
             return await _spoiled(request, fault)
-        text = self._take(form)
+        text = self._take(form, urls)
         answer = web.json_response(text.resource(), status=201)
         await self._go(text, fault if isinstance(fault, Goes) else self.usual)
         return answer if isinstance(fault, Goes) else await _spoiled(request, fault)
 
-    def _refusal(self, account: str, form: Mapping[str, str]) -> web.Response | None:
+    def _refusal(self, account: str, form: Mapping[str, str], urls: Sequence[str]) -> web.Response | None:
         """What Twilio itself would find wrong with a request."""
         number = form.get("To", "")
         faults = [
             (account != self.account_sid, 20404, 404, "The requested resource was not found"),
             (not number, 21604, 400, "A 'To' phone number is required."),
             (form.get("From") not in self.numbers, 21606, 400, "The 'From' number is not yours."),
-            (not form.get("Body"), 21602, 400, "Message body is required."),
+            ((form.get("From"), number) in self.stopped, 21610, 400, "The recipient has unsubscribed"),
+            (len(urls) > 10, 21623, 400, "Number of media files exceeds allowed limit"),
+            (not form.get("Body") and not urls, 21602, 400, "Message body is required."),
             (len(form.get("Body", "")) > _LONGEST_BODY, 21617, 400, "The message body is too long."),
-            (not _is_number(number), 21211, 400, "Invalid 'To' Phone Number"),
+            (not is_number(number), 21211, 400, "Invalid 'To' Phone Number"),
         ]
         return next((_error(code, status, text) for wrong, code, status, text in faults if wrong), None)
 
-    def _take(self, form: Mapping[str, str]) -> Text:
+    def _take(self, form: Mapping[str, str], urls: Sequence[str]) -> Text:
         text = Text(
             sid=new_sid(),
             account=self.account_sid,
             sender=form["From"],
             recipient=form["To"],
-            body=form["Body"],
-            status="queued",
+            body=form.get("Body", ""),
+            status="accepted" if form.get("MessagingServiceSid") else "queued",
             inbound=False,
             created=datetime.now(UTC),
             status_callback=form.get("StatusCallback", ""),
+            media=tuple(MmsFile("", redirect=url) for url in urls),
+            service=form.get("MessagingServiceSid", ""),
         )
         self.texts[text.sid] = text
         return text
 
     async def _list(self, request: web.Request) -> web.Response:
-        size = min(int(request.query.get("PageSize", "50")), 1000)
-        page = int(request.query.get("Page", "0"))
         found = [
-            text
+            text.resource()
             for text in reversed(self.texts.values())
             if request.query.get("To", text.recipient) == text.recipient
             and request.query.get("From", text.sender) == text.sender
+            and shelves.since(text, request)
         ]
-        shown = found[page * size : (page + 1) * size]
-        return web.json_response(
-            {
-                "messages": [text.resource() for text in shown],
-                "page": page,
-                "page_size": size,
-                "start": page * size,
-                "end": page * size + max(len(shown) - 1, 0),
-                "uri": str(request.rel_url),
-                "first_page_uri": str(request.rel_url.update_query(Page="0")),
-                "previous_page_uri": str(request.rel_url.update_query(Page=str(page - 1))) if page else None,
-                "next_page_uri": (
-                    str(request.rel_url.update_query(Page=str(page + 1)))
-                    if len(found) > (page + 1) * size
-                    else None
-                ),
-            }
-        )
+        return page(request, "messages", found)
 
     async def _fetch(self, request: web.Request) -> web.Response:
         text = self.texts.get(request.match_info["sid"])
@@ -324,6 +349,10 @@ class TwilioStandIn:
         task.add_done_callback(self._tasks.discard)
 
     async def _travel(self, text: Text, way: Goes) -> None:
+        if text.media and self._session is not None:
+            text.media, fault = await looked_at(self._session, [one.redirect for one in text.media])
+            if fault:
+                way = Goes(("failed",), fault)
         for status in way.statuses:
             await asyncio.sleep(self._pause)
             failed = status in ("failed", "undelivered")
@@ -335,7 +364,7 @@ class TwilioStandIn:
                 await self.post(text.status_callback, status_form(text, status, code))
 
     def _show(self, text: Text) -> None:
-        bubble = Bubble(text.body, text.sender, False, datetime.now(UTC))
+        bubble = Bubble(text.body, text.sender, False, datetime.now(UTC), text.media)
         self.phone(text.recipient).screen.append(bubble)
 
     async def _post_once(self, url: str, form: tuple[tuple[str, str], ...]) -> Post:
@@ -361,15 +390,6 @@ class TwilioStandIn:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _is_number(number: str) -> bool:
-    digits = number.removeprefix("+")
-    return digits.isdecimal() and (8 <= len(digits) <= 15 if number.startswith("+") else len(digits) <= 8)
-
-
-def _error(code: int, status: int, message: str) -> web.Response:
-    return web.json_response(error_answer(code, status, message), status=status)
 
 
 async def _spoiled(request: web.Request, fault: BadGateway | Drop | Hang) -> web.Response:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -28,6 +28,17 @@ RANK = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class MmsFile:
+    """A file of a text. `redirect`: where its URL leads instead of to the store; `streams`: without end."""
+
+    media_type: str
+    data: bytes = b""
+    redirect: str = ""
+    streams: bool = False
+    sid: str = field(default_factory=lambda: f"ME{uuid.uuid4().hex}")
+
+
 @dataclass(slots=True)
 class Text:
     """One message as the carrier knows it."""
@@ -43,7 +54,8 @@ class Text:
     status_callback: str = ""
     sent: datetime | None = None
     error_code: int | None = None
-    media: tuple[str, ...] = ()  # media types
+    media: tuple[MmsFile, ...] = ()
+    service: str = ""  # SID of the Messaging Service that it was sent through
 
     def advance(self, status: str, error_code: int | None) -> bool:
         """Go on to a status; whether it is new. The first error code stays."""
@@ -62,14 +74,14 @@ class Text:
             "account_sid": self.account,
             "api_version": API_VERSION,
             "body": self.body,
-            "date_created": _rfc2822(self.created),
-            "date_sent": _rfc2822(self.sent),
-            "date_updated": _rfc2822(self.sent or self.created),
+            "date_created": rfc2822(self.created),
+            "date_sent": rfc2822(self.sent),
+            "date_updated": rfc2822(self.sent or self.created),
             "direction": "inbound" if self.inbound else "outbound-api",
             "error_code": self.error_code,
             "error_message": None if self.error_code is None else f"Error {self.error_code}",
             "from": self.sender,
-            "messaging_service_sid": None,
+            "messaging_service_sid": self.service or None,
             "num_media": str(len(self.media)),
             "num_segments": str(_segments(self.body)),
             "price": None,
@@ -86,7 +98,8 @@ def new_sid() -> str:
     return f"SM{uuid.uuid4().hex}"
 
 
-def _rfc2822(moment: datetime | None) -> str | None:
+def rfc2822(moment: datetime | None) -> str | None:
+    """A time as Twilio's API writes it."""
     return None if moment is None else format_datetime(moment)
 
 
@@ -185,8 +198,9 @@ def signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
     return base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode("ascii")
 
 
-def inbound_form(text: Text) -> list[tuple[str, str]]:
-    """What Twilio posts to a number's web-hook, blank fields included."""
+def inbound_form(text: Text, api_url: str = "", opt: str = "") -> list[tuple[str, str]]:
+    """What Twilio posts to a number's web-hook, blank fields included. `opt` is its verdict on STOP words."""
+    base = f"{api_url}/{API_VERSION}/Accounts/{text.account}/Messages/{text.sid}/Media"
     return [
         ("ToCountry", "US"),
         ("ToState", ""),
@@ -207,7 +221,9 @@ def inbound_form(text: Text) -> list[tuple[str, str]]:
         ("AccountSid", text.account),
         ("From", text.sender),
         ("ApiVersion", API_VERSION),
-        *((f"MediaContentType{index}", kind) for index, kind in enumerate(text.media)),
+        *((f"MediaContentType{index}", one.media_type) for index, one in enumerate(text.media)),
+        *((f"MediaUrl{index}", f"{base}/{one.sid}") for index, one in enumerate(text.media)),
+        *([("OptOutType", opt)] if opt else []),
     ]
 
 
@@ -224,3 +240,9 @@ def status_form(text: Text, status: str, code: int | None) -> list[tuple[str, st
         ("ApiVersion", API_VERSION),
         *([("ErrorCode", str(code))] if code else []),
     ]
+
+
+def is_number(number: str) -> bool:
+    """Whether the API would take this as a recipient: E.164, or a short code."""
+    digits = number.removeprefix("+")
+    return digits.isdecimal() and (8 <= len(digits) <= 15 if number.startswith("+") else len(digits) <= 8)

@@ -95,6 +95,16 @@ def _admin(value: str) -> str:
     return _member(value)
 
 
+def _fetched_from(value: str) -> str:
+    folded = value.lower()
+    host, colon, port = folded.rpartition(":")
+    with_port = bool(colon) and port.isascii() and port.isdigit() and (":" not in host or host.endswith("]"))
+    bare = (host if with_port else folded).removeprefix("[").removesuffix("]")
+    if "/" in value or not (is_domain(bare) or ":" in bare):
+        raise ValueError(f'"{value}" is no host; write "upload.example.org" or "upload.example.org:5281"')
+    return folded if with_port else bare
+
+
 def _absolute(value: Path) -> Path:
     if not value.is_absolute():
         raise ValueError(f'"{value}" is relative; write the whole path, as in "/var/lib/passerelle"')
@@ -139,6 +149,8 @@ class GatewaySection(Section):
     allow: tuple[Annotated[str, AfterValidator(_admitted)], ...] = ()  # domains, bare JIDs, "*"
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     keep_bodies_days: int = Field(default=30, ge=1)
+    # Hosts (or host:port) that files may be fetched from though they are not on the public Internet.
+    fetch_allow: tuple[Annotated[str, AfterValidator(_fetched_from)], ...] = ()
 
 
 class XmppSection(Section):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, text, update
 
 from bridge.model import (
     Answered,
+    Attachment,
     ConversationId,
     Delivery,
     DeliveryId,
@@ -20,7 +21,10 @@ from bridge.model import (
     Note,
     State,
 )
+from bridge.options import MEMO_RETURN
 from bridge.policy import Standing, Verdict, may_go
+from bridge.store import blobs
+from bridge.store.returning import give_back
 from bridge.store.rows import Lane, unpack
 from bridge.store.tables import ASLEEP, OPEN, conversations, deliveries, lines, messages
 from bridge.store.telling import Told, tell
@@ -44,6 +48,7 @@ class Claim:
     by_lane: Mapping[str, list[Claimed]] = field(default_factory=dict)
     wake_at: Mapping[str, float] = field(default_factory=dict)
     more: frozenset[str] = frozenset()  # lanes that have more than was taken
+    to_close: Mapping[int, str] = field(default_factory=dict)  # messages whose wait is over, and their lanes
 
 
 def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
@@ -56,7 +61,16 @@ def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
     return {lane: float(due_at) for lane, due_at in rows.all()}
 
 
-_UNREAD = ("wants_receipt", "parts_left", "told", "receipt_at", "thread_id")
+_UNREAD = (
+    "wants_receipt",
+    "parts_left",
+    "told",
+    "receipt_at",
+    "thread_id",
+    "envelope_id",
+    "corrects_id",
+    "delayed_at",
+)
 _answered = messages.alias("answered")
 
 
@@ -118,14 +132,21 @@ def claim(connection: Connection, outlet: str, lanes: Sequence[str], now: float,
     rows = connection.execute(
         _CLAIM, {"outlet": outlet, "lanes": list(lanes), "now": now, "per_lane": per_lane + 1}
     ).all()
+    files = _files(connection, rows)
     by_lane: dict[str, list[Claimed]] = {}
     more = set()
+    to_close: dict[int, str] = {}
     asleep = set(lanes)
     for lane, group in groupby(rows, key=lambda row: row.lane):
         standing = list(group)
         chosen = may_go([Standing(State(r.state), r.due_at, r.hold_until) for r in standing], now, per_lane)
+        open_ = next((n for n, i in enumerate(chosen) if standing[i].waits_for), None)
+        if open_ is not None:
+            # What may still change is closed first, in a transaction; then the lane is looked at again.
+            to_close[standing[chosen[open_]].message_id] = lane
+            chosen = chosen[:open_]
         if chosen:
-            by_lane[lane] = [_claimed(standing[i], now) for i in chosen]
+            by_lane[lane] = [_claimed(standing[i], files, now) for i in chosen]
             if len(standing) > per_lane:
                 more.add(lane)
     wakes = connection.execute(_WAKES, {"outlet": outlet, "lanes": list(asleep)}) if asleep else ()
@@ -134,7 +155,7 @@ def claim(connection: Connection, outlet: str, lanes: Sequence[str], now: float,
         for at in (due_at, hold_until):
             if at > now:
                 wake_at[lane] = min(at, wake_at.get(lane, at))
-    return Claim(by_lane, wake_at, frozenset(more))
+    return Claim(by_lane, wake_at, frozenset(more), to_close)
 
 
 _MARK_CLAIMED = (
@@ -175,7 +196,13 @@ def recover(connection: Connection, outlet: str, now: float) -> int:
     return result.rowcount
 
 
-def _claimed(row: Any, now: float) -> Claimed:
+def _files(connection: Connection, rows: Sequence[Any]) -> Mapping[int, tuple[Attachment, ...]]:
+    """The attachments of the messages in these rows. Most have none, and cost nothing."""
+    ids = {row.message_id for row in rows if row.m_files or (row.m_lines or 1) > 1}
+    return blobs.of_messages(connection, list(ids)) if ids else {}
+
+
+def _claimed(row: Any, files: Mapping[int, tuple[Attachment, ...]], now: float) -> Claimed:
     note = Note(**json.loads(row.note)) if row.note else None
     delivery = Delivery(
         id=DeliveryId(row.id),
@@ -186,7 +213,7 @@ def _claimed(row: Any, now: float) -> Claimed:
         sender_name=row.sender_name,
         recipient=row.recipient,
         stanza_id=row.stanza_id,
-        message=_message(row) if row.message_id is not None and note is None else None,
+        message=_message(row, files) if row.message_id is not None and note is None else None,
         note=note,
         attempts=row.attempts,
         uncertain=row.uncertain,
@@ -199,7 +226,7 @@ def _claimed(row: Any, now: float) -> Claimed:
     return Claimed(delivery, row.first_tried_at if row.first_tried_at is not None else now)
 
 
-def _message(row: Any) -> Message:
+def _message(row: Any, files: Mapping[int, tuple[Attachment, ...]]) -> Message:
     return Message(
         id=MessageId(row.message_id),
         uid=row.m_uid,
@@ -214,6 +241,7 @@ def _message(row: Any) -> Message:
         subject=row.m_subject,
         body=row.m_body,
         written_at=row.m_written_at,
+        attachments=files.get(row.message_id, ()),
         options=unpack(row.m_options),
         memo=unpack(row.m_memo),
         answered=Answered(row.a_remote_id, row.a_body, row.a_subject, row.a_written_at, unpack(row.a_memo))
@@ -271,10 +299,21 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
         for one in settlements
         if one.claimed.delivery.message is not None
         and one.claimed.delivery.message.direction is Direction.OUT
+        and one.claimed.delivery.kind is not Kind.OWN  # it went without us
         and one.verdict.final
         and (one.verdict.state is not State.SENT or one.receipt)
     ]
-    return tell(connection, told, now) if told else []
+    lost = [message.id for one in settlements if (message := _lost(one)) is not None]
+    lanes = tell(connection, told, now) if told else []
+    return lanes + (give_back(connection, lost, now) if lost else [])
+
+
+def _lost(one: Settlement) -> Message | None:
+    """The message from outside that nobody will see, if its sender may hear of that."""
+    message = one.claimed.delivery.message
+    if message is None or one.claimed.delivery.kind is not Kind.MESSAGE or message.direction is Direction.OUT:
+        return None
+    return message if one.verdict.state is State.FAILED and MEMO_RETURN in message.memo else None
 
 
 def _settle_row(one: Settlement, now: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Found:
     standing: str  # of the contact: "", allowed, blocked
     muted: bool
     waiting: bool  # something of theirs is held
+    list_name: str  # of a mailing list to which the user has not posted yet; else empty
 
 
 def conversations_with(
@@ -54,6 +55,8 @@ _CONVERSATIONS = (
         contacts.c.standing,
         contacts.c.muted,
         contacts.c.waiting,
+        contacts.c.list_name,
+        contacts.c.posts,
         conversations.c.id,
     )
     .join(
@@ -91,6 +94,7 @@ def _find_conversations(
             row.standing,
             row.muted,
             row.waiting,
+            "" if row.posts else row.list_name,
         )
         for row in rows
     }

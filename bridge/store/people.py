@@ -1,15 +1,16 @@
 """Users, their own lines, and their contacts."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
+from bridge.policy import ALLOWED
 from bridge.store.conversations import ensure_contact
-from bridge.store.rows import insert_new, unpack
-from bridge.store.tables import contacts, conversations, deliveries, lines, messages, users
+from bridge.store.rows import hash_key, insert_new, unpack
+from bridge.store.tables import contacts, conversations, deliveries, lines, messages, seen, users
 
 
 class AddressTaken(Exception):
@@ -25,6 +26,7 @@ _LINES = select(
     lines.c.choices,
     users.c.jid,
     users.c.language,
+    users.c.spoken,
 ).join(users, users.c.id == lines.c.user_id)
 
 
@@ -36,7 +38,7 @@ def _line(row: Any) -> Line:
         row.jid,
         row.address,
         row.name,
-        row.language,
+        row.language or row.spoken or "en",
         unpack(row.choices),
     )
 
@@ -48,9 +50,9 @@ def line_of(connection: Connection, transport: str, jid: str) -> Line | None:
 
 
 def line_with_address(connection: Connection, transport: str, address: str) -> Line | None:
-    """Whose line an address is."""
+    """Whose line an address is; one of them, where users share it."""
     row = connection.execute(
-        _LINES.where(lines.c.transport == transport, lines.c.address == address)
+        _LINES.where(lines.c.transport == transport, lines.c.address == address).limit(1)
     ).one_or_none()
     return _line(row) if row is not None else None
 
@@ -73,10 +75,18 @@ def register(
     now: float,
     *,
     move: bool = False,
+    language: str = "",
+    shared: Set[str] = frozenset(),
 ) -> Line:
     """Give a user a line with the first free address of `candidates`, or edit the one they have: its
-    name, and its address if `move`. Raises AddressTaken."""
-    connection.execute(insert_new(connection, users).values(jid=jid, created_at=now).on_conflict_do_nothing())
+    name, and its address if `move`. `language` is what a new user reads; addresses in `shared` are free
+    for everybody. Raises AddressTaken."""
+    came_back(connection, transport, jid)
+    connection.execute(
+        insert_new(connection, users)
+        .values(jid=jid, created_at=now, spoken=language)
+        .on_conflict_do_nothing()
+    )
     user = connection.execute(select(users.c.id).where(users.c.jid == jid)).scalar_one()
     present = line_of(connection, transport, jid)
     if present is not None:
@@ -86,12 +96,12 @@ def register(
         connection.execute(
             update(lines)
             .where(lines.c.id == present.id)
-            .values(address=_first_free(connection, transport, candidates))
+            .values(**_first_free(connection, transport, candidates, shared))
         )
         return _again(connection, transport, jid)
-    address = _first_free(connection, transport, candidates)
+    found = _first_free(connection, transport, candidates, shared)
     connection.execute(
-        insert(lines).values(user_id=user, transport=transport, address=address, name=name, created_at=now)
+        insert(lines).values(user_id=user, transport=transport, name=name, created_at=now, **found)
     )
     return _again(connection, transport, jid)
 
@@ -103,25 +113,53 @@ def _again(connection: Connection, transport: str, jid: str) -> Line:
     return line
 
 
-def _first_free(connection: Connection, transport: str, candidates: Sequence[str]) -> str:
+def _first_free(
+    connection: Connection, transport: str, candidates: Sequence[str], shared: Set[str]
+) -> dict[str, Any]:
+    """The columns `address` and `shared` of a line. An address of one's own goes before a shared one."""
     taken = set(
         connection.execute(
             select(lines.c.address).where(lines.c.transport == transport, lines.c.address.in_(candidates))
         ).scalars()
     )
     for candidate in candidates:
-        if candidate not in taken:
-            return candidate
+        if candidate not in taken and candidate not in shared:
+            return {"address": candidate, "shared": False}
+    for candidate in candidates:
+        if candidate in shared:
+            return {"address": candidate, "shared": True}
     raise AddressTaken
 
 
-def leave(connection: Connection, transport: str, jid: str) -> list[Contact] | None:
+# --- who left is not registered again by their next word ---
+
+
+def _left_key(transport: str, jid: str) -> str:
+    return hash_key("left", transport, jid)
+
+
+def has_left(connection: Connection, transport: str, jid: str) -> bool:
+    """Whether somebody removed their registration (or an admin did) not long ago."""
+    known = select(seen.c.key).where(seen.c.key == _left_key(transport, jid))
+    return connection.execute(known).first() is not None
+
+
+def came_back(connection: Connection, transport: str, jid: str) -> None:
+    connection.execute(delete(seen).where(seen.c.key == _left_key(transport, jid)))
+
+
+def leave(connection: Connection, transport: str, jid: str, now: float) -> list[Contact] | None:
     """Remove a user's line and all that belongs to it on this transport. Answers the contacts that were
     subscribed, or None if the user was not registered."""
     line = line_of(connection, transport, jid)
     if line is None:
         return None
     gone = contacts_of(connection, transport, jid)
+    connection.execute(
+        insert_new(connection, seen)
+        .values(key=_left_key(transport, jid), at=now)
+        .on_conflict_do_nothing()
+    )
     mine = select(conversations.c.id).where(
         conversations.c.user_id == line.user_id, conversations.c.transport == transport
     )
@@ -178,7 +216,9 @@ def subscribe(
     if line is None:
         return None
     contact_id = ensure_contact(connection, line.user_id, transport, address, local, now)
-    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(subscribed=True))
+    connection.execute(
+        update(contacts).where(contacts.c.id == contact_id).values(subscribed=True, standing=ALLOWED, asked=0)
+    )
     return _contact(connection.execute(_CONTACTS.where(contacts.c.id == contact_id)).one())
 
 

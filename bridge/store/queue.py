@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text, update
 
+from bridge.i18n import tr
 from bridge.model import DeliveryId, Direction, Kind, State
-from bridge.store.tables import OPEN, deliveries, messages
+from bridge.store.rows import insert_new
+from bridge.store.tables import OPEN, deliveries, messages, stops
 from bridge.store.telling import Told, tell
 
 _OPEN = text(f"deliveries.{OPEN}")
@@ -95,7 +97,7 @@ def drop(connection: Connection, ids: Sequence[int], now: float) -> list[Deliver
     if not found:
         return []
     withdrawn = update(deliveries).where(deliveries.c.id.in_([row.id for row in found]))
-    reason = "The gateway's admin has withdrawn this message; it was not sent."
+    reason = tr("The gateway's admin has withdrawn this message; it was not sent.")
     connection.execute(withdrawn.values(state=State.CANCELLED, settled_at=now, reason=reason))
     told = [
         Told(row.message_id, row.id, good=False, reason=reason, condition="not-allowed")
@@ -127,3 +129,21 @@ def depths(connection: Connection, now: float) -> Mapping[str, tuple[int, float]
         .group_by(deliveries.c.outlet)
     )
     return {outlet: (count, max(now - oldest, 0.0)) for outlet, count, oldest in rows}
+
+
+# --- outlets that an admin has stopped ---
+
+
+def stop(connection: Connection, outlet: str, by: str, now: float) -> None:
+    """Remember that nothing shall go through this outlet until `let_go`."""
+    statement = insert_new(connection, stops).values(outlet=outlet, stopped_by=by, at=now)
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def let_go(connection: Connection, outlet: str) -> None:
+    connection.execute(delete(stops).where(stops.c.outlet == outlet))
+
+
+def stopped(connection: Connection) -> set[str]:
+    """The outlets that are stopped."""
+    return set(connection.execute(select(stops.c.outlet)).scalars())

@@ -120,7 +120,9 @@ def _lock(connection: Connection, wanted: Sequence[Wanted]) -> None:
     if connection.dialect.name != "postgresql":
         return
     numbers = {
-        int.from_bytes(hashlib.blake2b(f"{one.transport}\0{key}".encode(), digest_size=8).digest(), signed=True)
+        int.from_bytes(
+            hashlib.blake2b(f"{one.transport} {key}".encode(), digest_size=8).digest(), signed=True
+        )
         for one in wanted
         for key in one.keys
     }

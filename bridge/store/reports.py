@@ -9,9 +9,11 @@ from sqlalchemy import Connection, bindparam, select, text, update
 from bridge.model import Direction, Kind, Outcome, Report, State
 from bridge.policy import AWAY
 from bridge.store.asking import UNREPORTED
+from bridge.store.attaching import message_stanza
+from bridge.store.returning import give_back
 from bridge.store.rows import Lane, insert_new
 from bridge.store.tables import ASLEEP, conversations, deliveries, messages, statuses, users
-from bridge.store.telling import Told, tell
+from bridge.store.telling import Told, remark, tell
 
 # A state is replaced by a later one only: a call-back may come late, twice or in the wrong order.
 _RANK = {
@@ -26,6 +28,11 @@ _RANK = {
     State.CANCELLED: 2,
 }
 _STATE_OF = {Outcome.SENT: State.SENT, Outcome.DELIVERED: State.DELIVERED, Outcome.FAILED: State.FAILED}
+
+
+# What carries a message to a client: its text and its files, each with a stanza id of its own.
+SHOWN = (Kind.MESSAGE, Kind.FILE)
+
 
 def report(
     connection: Connection, reports: Sequence[Report], receipts_on_sent: Mapping[str, bool], now: float
@@ -44,7 +51,14 @@ def report(
 def _new_status(connection: Connection, one: Report, now: float) -> bool:
     statement = (
         insert_new(connection, statuses)
-        .values(transport=one.transport, remote_id=one.remote_id, outcome=one.outcome, code=one.code, at=now)
+        .values(
+            transport=one.transport,
+            remote_id=one.remote_id,
+            outcome=one.outcome,
+            recipient=one.recipient,
+            code=one.code,
+            at=now,
+        )
         .on_conflict_do_nothing()
         .returning(statuses.c.id)
     )
@@ -58,9 +72,17 @@ def _deliveries_of(connection: Connection, one: Report) -> list[Any]:
     if not one.remote_id:
         return []
     mine = mine.where(deliveries.c.remote_id == one.remote_id, deliveries.c.remote_id != "")
-    if one.recipient:
-        mine = mine.where(deliveries.c.recipient == one.recipient)
-    return list(connection.execute(mine.limit(200)))
+    rows = list(connection.execute(mine.limit(200)))
+    if not one.recipient:
+        return rows
+    meant = [row for row in rows if row.recipient.casefold() == one.recipient.casefold()]
+    # A recipient's server may have passed it on: its report then names an address that we do not know.
+    return meant or (rows if len(rows) == 1 else [])
+
+
+def knows(connection: Connection, one: Report) -> bool:
+    """Whether a report is about a delivery of ours."""
+    return bool(_deliveries_of(connection, one))
 
 
 def _apply(
@@ -68,6 +90,8 @@ def _apply(
 ) -> list[Lane]:
     state = _STATE_OF.get(one.outcome)
     before = State(delivery.state)
+    if one.outcome is Outcome.DELAYED and delivery.message_id is not None and _RANK[before] <= 1:
+        return remark(connection, delivery.message_id, f"⏳ {one.reason}", now)
     if state is None or _RANK[state] <= _RANK[before]:
         return []
     connection.execute(
@@ -121,15 +145,20 @@ def hear(connection: Connection, heard: Sequence[Heard], now: float) -> None:
         by_user.setdefault((one.transport, one.jid), {})[one.stanza_id] = one
     for (transport, jid), by_id in by_user.items():
         rows = connection.execute(
-            _OURS, {"transport": transport, "jid": jid, "ids": list(by_id)}
-        ).all()
-        received = [row.id for row in rows if not by_id[row.stanza_id].condition]
+            _OURS, {"transport": transport, "jid": jid, "ids": list({message_stanza(id_) for id_ in by_id})}
+        )
+        message_ids = {row.stanza_id: row.id for row in rows}
+        ours = [
+            (message_ids[message_stanza(id_)], one)
+            for id_, one in by_id.items()
+            if message_stanza(id_) in message_ids
+        ]
+        received = [(message_id, one.stanza_id) for message_id, one in ours if not one.condition]
         if received:
             _received(connection, received, jid, now)
-        for row in rows:
-            condition = by_id[row.stanza_id].condition
-            if condition:
-                _bounced(connection, row.id, condition, now)
+        for message_id, one in ours:
+            if one.condition:
+                _bounced(connection, message_id, one, now)
 
 
 _RECEIVED = (
@@ -141,39 +170,47 @@ _ARRIVED = (
     update(deliveries)
     .where(
         deliveries.c.message_id == bindparam("b_message_id"),
-        deliveries.c.kind == Kind.MESSAGE,
+        deliveries.c.stanza_id == bindparam("b_stanza_id"),
+        deliveries.c.kind.in_(SHOWN),
         deliveries.c.state != State.CANCELLED,
     )
     .values(state=State.DELIVERED, settled_at=bindparam("at"))
 )
 
 
-def _received(connection: Connection, message_ids: Sequence[int], jid: str, now: float) -> None:
-    connection.execute(_RECEIVED, [{"b_id": id_, "at": now} for id_ in message_ids])
-    connection.execute(_ARRIVED, [{"b_message_id": id_, "at": now} for id_ in message_ids])
+def _received(connection: Connection, stanzas: Sequence[tuple[int, str]], jid: str, now: float) -> None:
+    """A client has these: messages, and the stanzas of theirs."""
+    connection.execute(_RECEIVED, [{"b_id": id_, "at": now} for id_, _ in stanzas])
+    connection.execute(
+        _ARRIVED, [{"b_message_id": id_, "b_stanza_id": stanza_id, "at": now} for id_, stanza_id in stanzas]
+    )
     connection.execute(
         update(users).where(users.c.jid == jid, ~users.c.sends_receipts).values(sends_receipts=True)
     )
 
 
-def _bounced(connection: Connection, message_id: int, condition: str, now: float) -> None:
+def _bounced(connection: Connection, message_id: int, heard: Heard, now: float) -> None:
     """An error for a stanza that the server had taken: wait for the user, or fail."""
-    away = condition in AWAY
-    connection.execute(
+    away = heard.condition in AWAY
+    changed = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.message_id == message_id,
-            deliveries.c.kind == Kind.MESSAGE,
+            deliveries.c.stanza_id == heard.stanza_id,
+            deliveries.c.kind.in_(SHOWN),
             deliveries.c.state == State.SENT,
         )
         .values(
             state=State.WAITING if away else State.FAILED,
             due_at=now + 3600.0,
             hold_until=0.0,
-            reason=f"The XMPP server answered: {condition}",
+            reason=f"The XMPP server answered: {heard.condition}",
             settled_at=None if away else now,
         )
-    )
+        .returning(deliveries.c.kind)
+    ).scalars()
+    if Kind.MESSAGE in list(changed) and not away:
+        give_back(connection, [message_id], now)
 
 
 def came_back(connection: Connection, outlet: str, jid: str, now: float) -> list[Lane]:
@@ -203,9 +240,8 @@ def say_again(connection: Connection, delivery_ids: Sequence[int], now: float) -
         .join(users, users.c.id == conversations.c.user_id)
         .where(
             deliveries.c.id.in_(delivery_ids),
-            deliveries.c.kind == Kind.MESSAGE,
-            deliveries.c.state == State.SENT,
-            messages.c.receipt_at.is_(None),
+            deliveries.c.kind.in_(SHOWN),
+            deliveries.c.state == State.SENT,  # a receipt makes it delivered
             users.c.sends_receipts,
         )
     )

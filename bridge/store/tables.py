@@ -58,8 +58,16 @@ lines = Table(
     Column("name", String(256), nullable=False, server_default=""),
     Column("choices", Text, nullable=False, server_default=""),  # the user's own settings, as JSON
     Column("created_at", Double, nullable=False),
-    # Shared lines come later: then the address is unique among the unshared only.
-    UniqueConstraint("transport", "address"),
+    Column("shared", Boolean, nullable=False, server_default=false()),  # others may have the same address
+    Index(
+        "uq_lines_transport_address",
+        "transport",
+        "address",
+        unique=True,
+        sqlite_where=text("NOT shared"),
+        postgresql_where=text("NOT shared"),
+    ),
+    Index(None, "transport", "address"),
     UniqueConstraint("user_id", "transport"),
 )
 
@@ -69,15 +77,17 @@ contacts = Table(
     Column("id", _Id, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("transport", String(64), nullable=False),
-    Column("address", String(320), nullable=False),
-    Column("original", String(320), nullable=False),
+    Column("address", String(1023), nullable=False),
+    Column("original", String(1023), nullable=False),
     Column("local", String(1023), nullable=False),  # node of the contact's JID, escaped, as nodeprep folds it
     Column("name", String(256), nullable=False, server_default=""),
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("standing", String(8), nullable=False, server_default=""),  # "", allowed, blocked
     Column("muted", Boolean, nullable=False, server_default=false()),
     Column("waiting", Boolean, nullable=False, server_default=false()),  # something of theirs is held
-    Column("asked", Integer, nullable=False, server_default="0"),  # the number that stands for them while asking
+    Column("list_name", String(256), nullable=False, server_default=""),  # it is a mailing list
+    Column("posts", Boolean, nullable=False, server_default=false()),  # the user knows, and posts there
+    Column("asked", Integer, nullable=False, server_default="0"),  # their number while asking
     Column("created_at", Double, nullable=False),
     UniqueConstraint("user_id", "transport", "address"),
     UniqueConstraint("user_id", "transport", "local"),
@@ -91,6 +101,7 @@ conversations = Table(
     Column("transport", String(64), nullable=False),
     # The ids of its contacts in order, joined by commas: one conversation for each set of people.
     Column("people", String(1024), nullable=False),
+    Column("displayed_id", _Id, nullable=False, server_default="0"),  # the last message that the user read
     UniqueConstraint("user_id", "transport", "people"),
 )
 
@@ -110,6 +121,7 @@ threads = Table(
     Column("subject", String(998), nullable=False, server_default=""),
     Column("ids", Text, nullable=False, server_default=""),  # remote ids, oldest first, a space between
     Column("last_in_id", _Id),  # the newest message from outside: what a plain line answers
+    Column("answered_id", _Id),  # what a line of the user's answered last: it is quoted once
     Column("used_at", Double, nullable=False),
     Index(None, "conversation_id", "used_at"),
 )
@@ -138,10 +150,21 @@ messages = Table(
     Column("to_jid", Text, nullable=False, server_default=""),  # outwards: the contact's JID
     Column("wants_receipt", Boolean, nullable=False, server_default=false()),
     Column("parts_left", Integer, nullable=False, server_default="1"),  # deliveries without their receipt
-    Column("told", String(8), nullable=False, server_default=""),  # "", receipt, error: what the writer heard
+    Column("told", String(8), nullable=False, server_default=""),  # what the writer heard; see telling.py
     Column("receipt_at", Double),  # inwards: the client's XEP-0184 receipt
+    # Several lines of chat may go as one: the others name the one whose delivery carries them.
+    Column("envelope_id", _Id),
+    Column("lines", Integer, nullable=False, server_default="1"),  # how many its delivery carries
+    Column("corrects_id", _Id),  # XEP-0308: the message that this replaces or follows up
+    Column("delayed_at", Double),  # when the writer was told that it is still being tried
     Column("files", Integer, nullable=False, server_default="0"),  # how many attachments it has
     Index(None, "stanza_id", "transport"),
+    Index(
+        "ix_messages_envelope_id",
+        "envelope_id",
+        sqlite_where=text("envelope_id IS NOT NULL"),
+        postgresql_where=text("envelope_id IS NOT NULL"),
+    ),
     Index(
         "ix_messages_remote_id",
         "remote_id",
@@ -174,6 +197,8 @@ deliveries = Table(
     Column("state", String(9), nullable=False),
     Column("due_at", Double, nullable=False),
     Column("hold_until", Double, nullable=False, server_default="0"),  # while waiting: its lane stands
+    # "": nothing but its due time; "window": more lines; "hold": second thoughts. Not to be sent until closed.
+    Column("waits_for", String(8), nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("uncertain", Boolean, nullable=False, server_default=false()),
     Column("first_tried_at", Double),
@@ -182,7 +207,7 @@ deliveries = Table(
     Column("remote_id", String(998), nullable=False, server_default=""),
     Column("reason", Text, nullable=False, server_default=""),
     Column("code", String(64), nullable=False, server_default=""),
-    CheckConstraint("kind IN ('message', 'file', 'receipt', 'error', 'notice')", name="kind"),
+    CheckConstraint("kind IN ('message', 'own', 'file', 'receipt', 'error', 'notice')", name="kind"),
     # The open ones are few beside those kept for the id map: claims read this index alone.
     Index(
         "ix_deliveries_open",
@@ -227,7 +252,7 @@ attachments = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
-    Column("position", Integer, nullable=False),  # from 1
+    Column("position", Integer, nullable=False),  # from 1; 0 is the raw input, which is not shown
     Column("blob", ForeignKey("blobs.token", ondelete="SET NULL"), index=True),
     Column("name", String(255), nullable=False, server_default=""),
     Column("media_type", String(128), nullable=False, server_default=""),
@@ -246,6 +271,24 @@ intake = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("set_aside", Boolean, nullable=False, server_default=false()),  # nobody could read it
     Column("received_at", Double, nullable=False),
+)
+
+# How far a source (a mailbox's folder) has been taken in, as its adapter writes it down.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", String(512), primary_key=True),  # begins with the transport's name and a slash
+    Column("value", String(128), nullable=False),
+)
+
+# A user's own mailbox behind a line. It counts while the line has its address.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("line_id", ForeignKey("lines.id", ondelete="CASCADE"), primary_key=True),
+    Column("address", String(320), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # servers and credentials, encrypted by the adapter
+    Column("brought_at", Double, nullable=False),
 )
 
 seen = Table(
@@ -297,9 +340,10 @@ statuses = Table(
     Column("transport", String(64), nullable=False),
     Column("remote_id", String(998), nullable=False),
     Column("outcome", String(16), nullable=False),
+    Column("recipient", String(320), nullable=False, server_default=""),  # which of several, if it is told
     Column("code", String(64), nullable=False, server_default=""),
     Column("at", Double, nullable=False),
-    UniqueConstraint("transport", "remote_id", "outcome"),
+    UniqueConstraint("transport", "remote_id", "outcome", "recipient"),
 )
 
 adapter_memory = Table(

@@ -26,6 +26,8 @@ class Thread:
     id: int | None = None  # None until `Threads.number`
     ids: list[str] = field(default_factory=list)
     last_in_id: int | None = None
+    last_in_memo: str = ""
+    answered_id: int | None = None  # what a line of the user's answered last
     changed: bool = False
 
     def append(self, remote_id: str, now: float) -> None:
@@ -93,6 +95,8 @@ class Threads:
                     row.id,
                     row.ids.split(),
                     row.last_in_id,
+                    row.last_in_memo or "",
+                    row.answered_id,
                 )
             )
 
@@ -170,6 +174,7 @@ class Threads:
                     "used_at": thread.used_at,
                     "subject": thread.subject,
                     "last_in_id": thread.last_in_id,
+                    "answered_id": thread.answered_id,
                 }
             )
         if rows:
@@ -202,8 +207,9 @@ _places = (
     .subquery()
 )
 _LOAD = (
-    select(threads)
+    select(threads, messages.c.memo.label("last_in_memo"))
     .join(_places, _places.c.id == threads.c.id)
+    .outerjoin(messages, messages.c.id == threads.c.last_in_id)
     .where(
         or_(
             _places.c.place == 1,
@@ -223,5 +229,6 @@ _SAVE = (
         used_at=bindparam("used_at"),
         subject=bindparam("subject"),
         last_in_id=bindparam("last_in_id"),
+        answered_id=bindparam("answered_id"),
     )
 )

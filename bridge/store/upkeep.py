@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, select, text, update
 
-from bridge.model import Kind
+from bridge.model import Kind, State
 from bridge.store.engine import Store
 from bridge.store.tables import OPEN, adapter_memory, deliveries, messages, seen, statuses
 
@@ -36,12 +36,17 @@ def tidy(connection: Connection, now: float, keep_bodies: float) -> int:
     notes = (
         select(deliveries.c.id)
         .where(
-            deliveries.c.kind != Kind.MESSAGE,
+            deliveries.c.kind.not_in((Kind.MESSAGE, Kind.FILE)),
             ~is_open,
             deliveries.c.settled_at < now - 86400.0,
         )
         .limit(_BITE)
     )
+    done += connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == State.HELD, deliveries.c.recorded_at < now - keep_bodies)
+        .values(state=State.CANCELLED, settled_at=now)
+    ).rowcount
     stale = select(adapter_memory.c.key).where(adapter_memory.c.until < now).limit(_BITE)
     for table, which in (
         (adapter_memory, (adapter_memory.c.until < now) & adapter_memory.c.key.in_(stale.scalar_subquery())),

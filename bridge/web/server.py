@@ -18,6 +18,7 @@ from aiohttp.web_exceptions import HTTPException
 
 from bridge.ports import WebRequest, WebResponse
 from bridge.telemetry import METRICS
+from bridge.web.files import PREFIX, FilePages
 from bridge.web.pages import Pages, Probes
 
 log = structlog.get_logger()
@@ -58,18 +59,22 @@ async def serving(
     *,
     hooks: Mapping[str, Answer],
     probes: Probes,
+    files: FilePages | None = None,
     handler_seconds: float = _HANDLER_SECONDS,
 ) -> AsyncIterator[Listening]:
     """Listen until the block ends; then answer what has come in, and close.
 
     `hooks` is looked into at each request: transport → what answers /hooks/TRANSPORT/…
+    `files` answers what is below /files/ on the public listener.
     Raises OSError where a port is taken.
     """
     async with contextlib.AsyncExitStack() as stack:
         public_port = admin_port = None
         if listen is not None:
             answer = _hooks(hooks)
-            public_port = await stack.enter_async_context(_listening(listen, answer, handler_seconds))
+            public_port = await stack.enter_async_context(
+                _listening(listen, answer, handler_seconds, files)
+            )
         if admin is not None:
             pages = Pages(admin.host, probes)
             admin_port = await stack.enter_async_context(_listening(admin, pages, handler_seconds))
@@ -86,9 +91,11 @@ def _hooks(hooks: Mapping[str, Answer]) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def _listening(place: Place, answer: Answer, seconds: float) -> AsyncIterator[int]:
+async def _listening(
+    place: Place, answer: Answer, seconds: float, files: FilePages | None = None
+) -> AsyncIterator[int]:
     loop = asyncio.get_running_loop()
-    protocol = _Server(_Boundary(answer, seconds))
+    protocol = _Server(_Boundary(answer, seconds, files))
     server = await loop.create_server(protocol, place.host, place.port, backlog=256)
     port: int = server.sockets[0].getsockname()[1]
     try:
@@ -103,11 +110,14 @@ async def _listening(place: Place, answer: Answer, seconds: float) -> AsyncItera
 class _Boundary:
     """From aiohttp's request to ours and back, within limits of size and time. Leaks no error."""
 
-    def __init__(self, answer: Answer, seconds: float) -> None:
+    def __init__(self, answer: Answer, seconds: float, files: FilePages | None = None) -> None:
         self._answer = answer
         self._seconds = seconds
+        self._files = files
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._files is not None and request.raw_path.startswith(PREFIX):
+            return await self._files(request)  # streamed, and bounded by its own limits
         try:
             asked = await _read(request)
         except _Unreadable as error:

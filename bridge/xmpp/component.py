@@ -7,21 +7,22 @@ the others go on.
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from itertools import islice
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
 import structlog
 
-from bridge.gateway import ClientError, Denied, Gateway, Transport, Written
-from bridge.model import DeliveryId
-from bridge.xmpp import disco, errors, registration, stanzas, words, xml
-from bridge.xmpp.pipeline import Event, Pipeline
+from bridge.commands.services import Services
+from bridge.gateway import Asked, ClientError, Denied, Event, Gateway, Retracted, Transport, Written
+from bridge.xmpp import adhoc, disco, errors, registration, stanzas, xml
+from bridge.xmpp.adhoc import AdHoc
+from bridge.xmpp.bot import Bot
+from bridge.xmpp.pipeline import Pipeline
 from bridge.xmpp.presence import Presence
+from bridge.xmpp.sending import Sending
 from bridge.xmpp.stream import Ended, Stream, StreamLost
 from bridge.xmpp.turns import Turns
 
@@ -32,8 +33,6 @@ LONGEST_PAUSE = 15.0
 CONFLICT_PAUSE = 1.0  # another instance holds this component, or our own half-dead connection does
 IDLE = 30.0  # seconds of silence after which a ping asks whether anybody is there
 GREETING_AFTER = 1.0  # seconds: what waited in the queue goes first
-PACE = 50  # stanzas of presence between two proofs
-MOST_UNSENT = 1_000  # answers kept while there is no stream
 
 _MESSAGE = f"{{{xml.COMPONENT}}}message"
 _PRESENCE = f"{{{xml.COMPONENT}}}presence"
@@ -66,8 +65,9 @@ def next_pause(pause: float, ended: Ended | None) -> float:
     return min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
 
 
-class Component:
-    """`read` turns a message stanza into a value; tests let it fail for one of them."""
+class Component(Sending):
+    """`read` turns a message stanza into a value; tests let it fail for one of them. Without `services`
+    there are no commands."""
 
     def __init__(
         self,
@@ -76,24 +76,20 @@ class Component:
         settings: XmppSettings,
         *,
         read: Callable[[Element], stanzas.Reading] = stanzas.read,
+        services: Services | None = None,
     ) -> None:
+        super().__init__()
         self.transport = transport
         self.jid = transport.jid
         self._gateway = gateway
         self._settings = settings
         self._read = read
-        self._stream: Stream | None = None
         self._up = asyncio.Event()
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
         self._recording: asyncio.Task[None] | None = None
         self._full: set[str] = set()  # who asks not to read on
-        self._unsent: deque[str] = deque(maxlen=MOST_UNSENT)
-        self._watched: dict[
-            tuple[str, str], tuple[DeliveryId, Callable[[DeliveryId, ClientError], None]]
-        ] = {}
-        self._pacing = asyncio.Lock()
         self._pipeline = Pipeline(
             transport.name,
             partial(gateway.carry_out, transport.name),
@@ -102,11 +98,18 @@ class Component:
         )
         self._turns = Turns(partial(self._hold, "turns"))
         self._presence = Presence(transport, gateway, self)
-        registrar = registration.Registration(transport, gateway, self, self._presence)
-        # Requests of our own, by payload. The place for commands, searches, gateway prompts.
+        self._bot = Bot(transport, gateway, services, self, self._presence, self._pipeline)
+        gateway.newcomer[transport.name] = self._bot.welcome
+        registrar = registration.Registration(transport, gateway, self, self._bot)
+        # Requests of our own, by payload. The place for searches, gateway prompts.
         self._requests: dict[str, Callable[[Element], Awaitable[None]]] = {
             registration.QUERY: registrar.handle
         }
+        self._requests_at_nodes: dict[str, Callable[[Element], Awaitable[None]]] = {}
+        if services is not None:
+            commands = AdHoc(transport, gateway, services, self, self._bot)
+            self._requests[adhoc.COMMAND] = commands.handle
+            self._requests_at_nodes = {adhoc.ITEMS: commands.items, adhoc.INFO: commands.info}
 
     # --- life ---
 
@@ -169,6 +172,10 @@ class Component:
     @property
     def connected(self) -> bool:
         return self._stream is not None and self._stream.established
+
+    def is_online(self, user: str) -> bool:
+        """Whether a user (bare JID) is known to be available."""
+        return self._presence.is_online(user)
 
     async def wait_connected(self, patience: float | None = None) -> bool:
         """Wait for an established stream; False when there is none within `patience` seconds, or no more."""
@@ -256,51 +263,6 @@ class Component:
                 "what a broken stream lost is not due again", transport=self.transport.name, exc_info=error
             )
 
-    # --- sending ---
-
-    def guard(self, stanza: str) -> None:
-        """Raises ForeignSender unless the stanza's `from` is in our domain."""
-        if self._stream is not None:
-            self._stream.guard(stanza)
-
-    def reply(self, *texts: str) -> None:
-        """Answer at once, or as soon as there is a stream again; the oldest of very many are dropped."""
-        if self._stream is not None and self._stream.established:
-            self._stream.write(texts)
-        else:
-            self._unsent.extend(texts)
-
-    def _flush(self) -> None:
-        unsent = tuple(self._unsent)
-        self._unsent.clear()
-        self.reply(*unsent)
-
-    async def paced(self, texts: Iterable[str]) -> None:
-        """Small batches, each proven before the next, one sender of such at a time. Raises StreamLost."""
-        remaining = iter(texts)
-        async with self._pacing:
-            while batch := tuple(islice(remaining, PACE)):
-                await self.prove(batch)
-
-    async def prove(self, texts: Sequence[str]) -> None:
-        """Write stanzas; returns when the server has read them all. Raises StreamLost."""
-        if self._stream is None:
-            raise StreamLost("there is no stream yet")
-        await self._stream.prove(texts)
-
-    def watch(
-        self,
-        keys: Mapping[tuple[str, str], DeliveryId],
-        told: Callable[[DeliveryId, ClientError], None],
-    ) -> None:
-        """Errors that answer these (stanza id, bare JID) go to `told` instead of the record."""
-        for key, delivery in keys.items():
-            self._watched[key] = (delivery, told)
-
-    def unwatch(self, keys: Iterable[tuple[str, str]]) -> None:
-        for key in keys:
-            self._watched.pop(key, None)
-
     # --- receiving (the stream's Listener) ---
 
     def receive(self, stanza: Element) -> bool:
@@ -314,6 +276,8 @@ class Component:
             return True
         if stanza.tag == _IQ and stanza.get("type") in ("get", "set") and len(stanza):
             handle = self._requests.get(stanza[0].tag)
+            if handle is None and stanza[0].get("node"):
+                handle = self._requests_at_nodes.get(stanza[0].tag)
             if handle is not None:
                 self._in_turn(stanza, partial(handle, stanza))
                 return True
@@ -322,9 +286,12 @@ class Component:
     def _receive_message(self, stanza: Element) -> None:
         reading = self._read(stanza)
         if isinstance(reading, Written) and not reading.local:
-            self._in_turn(stanza, partial(self._explain, reading))
+            self._in_turn(stanza, partial(self._bot.at_gateway, reading))
+        elif isinstance(reading, Written) and self._bot.concerns(reading):
+            if (work := self._bot.take(reading)) is not None:
+                self._in_turn(stanza, work)
         elif isinstance(reading, Denied):
-            self.reply(errors.answer("message", stanza.attrib, reading, self.jid))
+            self._answer_error(stanza, reading)
         elif isinstance(reading, ClientError) and (
             watched := self._watched.get((reading.stanza_id, reading.from_bare))
         ):
@@ -332,14 +299,6 @@ class Component:
             told(delivery, reading)
         elif reading is not None:
             self._pipeline.put(reading)
-
-    async def _explain(self, written: Written) -> None:
-        """Text to the gateway's own JID never leaves it. The place for commands."""
-        if not xml.node(written.from_full):
-            return  # two gateways would explain themselves to each other for ever
-        line = await self._gateway.line_of(self.transport.name, written.from_bare)
-        answer = words.how_it_works(self.transport, line.address if line else "")
-        self.reply(stanzas.prompt(self.jid, written.from_full, self._gateway.new_name(), answer))
 
     def _in_turn(self, stanza: Element, work: Callable[[], Awaitable[None]]) -> None:
         self._turns.put(xml.bare(stanza.get("from", "")), partial(self._bounded, stanza, work))
@@ -364,13 +323,20 @@ class Component:
     def _answer_error(self, stanza: Element, denied: Denied) -> None:
         kind = xml.name_of(stanza.tag)
         if kind in ("message", "presence", "iq") and errors.is_answerable(kind, stanza.attrib):
-            self.reply(errors.answer(kind, stanza.attrib, denied, self.jid))
+            language = self._gateway.languages.of(
+                xml.bare(stanza.get("from", "")), stanza.get(xml.LANGUAGE, "")
+            )
+            self.reply(errors.answer(kind, stanza.attrib, denied, self.jid, language))
 
     def _refuse(self, event: Event, denied: Denied) -> None:
         """Only what somebody wrote is answered; an error is never answered by an error."""
-        if isinstance(event, Written):
+        if isinstance(event, Written | Retracted):
+            if isinstance(denied, Asked) and isinstance(event, Written):
+                self._turns.put(event.from_bare, self._bot.ask_about_list(event, denied))
+                return
             about = {"from": event.from_full, "to": f"{event.local}@{self.jid}", "id": event.stanza_id}
-            self.reply(errors.answer("message", about, denied, self.jid))
+            language = self._gateway.languages.of(event.from_bare, getattr(event, "language", ""))
+            self.reply(errors.answer("message", about, denied, self.jid, language))
 
     # --- flow ---
 

@@ -11,13 +11,22 @@ from slixmpp.exceptions import XMPPError
 from slixmpp.plugins.xep_0030 import DiscoInfo, DiscoItems
 
 from bridge.gateway import Transport
+from bridge.i18n import tr
 from bridge.xmpp.stream import Stream
 
 NAME = "Passerelle"
 
 _EVERYWHERE = ("http://jabber.org/protocol/disco#info", "jabber:iq:version", "urn:xmpp:ping")
-_GATEWAY = (*_EVERYWHERE, "http://jabber.org/protocol/disco#items", "jabber:iq:register")
-_CONTACT = (*_EVERYWHERE, "urn:xmpp:receipts")
+_COMMANDS = ("http://jabber.org/protocol/disco#items", "http://jabber.org/protocol/commands")
+_GATEWAY = (*_EVERYWHERE, *_COMMANDS, "jabber:iq:register")
+_CONTACT = (
+    *_EVERYWHERE,
+    *_COMMANDS,
+    "urn:xmpp:receipts",
+    "http://jabber.org/protocol/chatstates",
+    "urn:xmpp:message-correct:0",
+    "urn:xmpp:message-retract:1",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +80,4 @@ def install(stream: Stream, transport: Transport) -> None:
 def _no_node(node: str | None) -> None:
     """There are none yet. XEP-0030 section 7 names the answer."""
     if node:
-        raise XMPPError("item-not-found", "There is nothing under that name here.", etype="cancel")
+        raise XMPPError("item-not-found", tr("There is nothing under that name here."), etype="cancel")

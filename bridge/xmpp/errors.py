@@ -4,29 +4,32 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
 from bridge.gateway import Denied
+from bridge.i18n import tr, translate
 from bridge.ports import Fate, Refused, Scope, TryLater
 from bridge.xmpp import xml
 
 OURS = Denied(
-    "Something went wrong here, on our side. Please try again; if it stays, tell whoever runs this gateway.",
+    tr("Something went wrong here, on our side. Try again; if it stays, tell whoever runs this gateway."),
     "internal-server-error",
     "wait",
 )
 NOT_SAVED = Denied(
-    "Your message could not be saved just now. Please send it again.", "internal-server-error", "wait"
+    tr("Your message could not be saved just now. Please send it again."), "internal-server-error", "wait"
 )
 NO_ROOMS = Denied(
-    "There are no rooms here. Please write to the contact itself.", "service-unavailable", "cancel"
+    tr("There are no rooms here. Please write to the contact itself."), "service-unavailable", "cancel"
 )
 ENCRYPTED = Denied(
-    "This message was encrypted, and nothing of it was sent: beyond this gateway nobody could read it. "
-    "Please switch encryption off for this chat and send it again. "
-    "(Conversations: tap the lock, then Unencrypted, once per chat.)",
+    tr(
+        "This message was encrypted, and nothing of it was sent: beyond this gateway nobody could read it. "
+        "Please switch encryption off for this chat and send it again. "
+        "(Conversations: tap the lock, then Unencrypted, once per chat.)"
+    ),
     "not-acceptable",
     "modify",
 )
 NOT_REGISTERED = Denied(
-    "You are not registered here yet. Please register with this gateway first.",
+    tr("You are not registered here yet. Please register with this gateway first."),
     "registration-required",
     "auth",
 )
@@ -68,24 +71,31 @@ AWAY_PAUSE = 3600.0  # seconds, unless the user comes back sooner
 LONGEST_TEXT = 2_000  # bytes of the sentence in an error
 
 
-def element(denied: Denied, domain: str, language: str = "en") -> str:
+def element(denied: Denied, domain: str, language: str = "en", own: str = "") -> str:
     """The `<error/>` of a refusal. `domain` is the transport's, for the JID inside `<gone/>`."""
     condition = "gone" if denied.gone else xml.attribute(denied.condition)
     inside = f"xmpp:{xml.text(denied.gone)}@{domain}" if denied.gone else ""
     error_type = "cancel" if denied.gone else xml.attribute(denied.error_type)
-    words = xml.text_within(denied.text, LONGEST_TEXT)
+    words = xml.text_within(translate(denied.text, language), LONGEST_TEXT)
     told = f"<text xmlns='{xml.CONDITIONS}' xml:lang='{language}'>{words}</text>" if words else ""
     what = f"<{condition} xmlns='{xml.CONDITIONS}'>{inside}</{condition}>"
-    return f"<error type='{error_type}'>{what}{told}</error>"
+    return f"<error type='{error_type}'>{what}{told}{own}</error>"
 
 
-def answer(kind: str, stanza: Mapping[str, str], denied: Denied, domain: str) -> str:
-    """The error stanza that answers a stanza with these attributes: from whom it was for, with its own id."""
+def answer(
+    kind: str,
+    stanza: Mapping[str, str],
+    denied: Denied,
+    domain: str,
+    language: str = "en",
+    own: str = "",
+) -> str:
+    """The error stanza that answers a stanza with these attributes: from whom it was for, with its own id.
+    `own` is a specification's own condition, as XML."""
     identity = f" id='{xml.attribute(stanza['id'])}'" if stanza.get("id") else ""
     sender, recipient = xml.attribute(stanza.get("to", domain)), xml.attribute(stanza.get("from", ""))
-    return (
-        f"<{kind} from='{sender}' to='{recipient}'{identity} type='error'>{element(denied, domain)}</{kind}>"
-    )
+    inside = element(denied, domain, language, own)
+    return f"<{kind} from='{sender}' to='{recipient}'{identity} type='error'>{inside}</{kind}>"
 
 
 def is_answerable(kind: str, stanza: Mapping[str, str]) -> bool:
@@ -111,6 +121,6 @@ def read(stanza: Element) -> tuple[str, str]:
 def fate(condition: str, error_type: str) -> Fate:
     """What an error that came before the proof means for a delivery to XMPP."""
     if condition in AWAY:
-        return TryLater("The recipient is not reachable just now.", after=AWAY_PAUSE, scope=Scope.RECIPIENT)
-    reason = f"The recipient's chat server refused the message ({condition})."
-    return Refused(reason, condition, error_type, code=condition)
+        return TryLater(tr("The recipient is not reachable just now."), after=AWAY_PAUSE, scope=Scope.RECIPIENT)
+    told = tr("The recipient's chat server refused the message ({condition}).", condition=condition)
+    return Refused(told, condition, error_type, code=condition)

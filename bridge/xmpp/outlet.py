@@ -6,14 +6,15 @@ is not proven is not sent. Decides nothing about when to try again but the reaso
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from bridge.gateway import ClientError
-from bridge.model import Delivery, DeliveryId, Kind
+from bridge.model import Attachment, Delivery, DeliveryId, Kind
 from bridge.ports import Capabilities, Fate, Refused, Scope, Sent, TryLater
-from bridge.xmpp import errors, stanzas, xml
+from bridge.xmpp import errors, files, stanzas, xml
 from bridge.xmpp.stream import ForeignSender, StreamLost
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ CAPABILITIES = Capabilities(
     concurrency=2,  # one batch is read by the server while the next is written
     batch=500,
     across_lanes=True,
+    apart=frozenset({Kind.FILE}),  # an upload may take minutes: nobody else waits for it
     subjects=True,
 )
 MOST_AT_ONCE = 1024 * 1024  # characters in one write; the rest of the batch stays due
@@ -43,6 +45,10 @@ class Wire(Protocol):
 
     def guard(self, stanza: str) -> None: ...
 
+    def is_online(self, user: str) -> bool:
+        """Whether a user (bare JID) is known to be available."""
+        ...
+
     async def wait_connected(self, patience: float | None = None) -> bool: ...
 
     async def prove(self, stanzas: Sequence[str]) -> None: ...
@@ -56,19 +62,37 @@ class Wire(Protocol):
     def unwatch(self, keys: Mapping[Bounced, DeliveryId]) -> None: ...
 
 
+class Places(Protocol):
+    """Where files are put: bridge.xmpp.uploads."""
+
+    async def place(self, file: Attachment, sender: str) -> str:
+        """Where a client gets it; empty if nowhere. Raises StreamLost."""
+        ...
+
+
 class XmppOutlet:
     """The outlet `xmpp:NAME` of one transport."""
 
     capabilities = CAPABILITIES
 
-    def __init__(self, wire: Wire, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, wire: Wire, clock: Callable[[], float] = time.time, places: Places | None = None
+    ) -> None:
         self._wire = wire
         self._clock = clock
+        self._places = places
+        # Writes what the user wrote elsewhere as a stanza of their own, where the server lets us
+        # (XEP-0356); None: it does not, and such a delivery ends without a stanza.
+        self.write_own: Callable[[Delivery, float], str | None] = lambda _delivery, _now: None
 
     async def send(self, batch: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
         if not await self._wire.wait_connected(PATIENCE):
             return {delivery.id: _NOT_CONNECTED for delivery in batch}
-        fates, written = self._write(batch)
+        try:
+            urls = await self._put_files(batch)
+        except StreamLost:
+            return {delivery.id: _NOT_PROVEN for delivery in batch}
+        fates, written = self._write(batch, urls)
         if not written:
             return fates
         watched = {
@@ -89,7 +113,27 @@ class XmppOutlet:
             self._wire.unwatch(watched)
         return {delivery.id: Sent() for delivery, _ in written} | fates
 
-    def _write(self, batch: Sequence[Delivery]) -> tuple[dict[DeliveryId, Fate], list[tuple[Delivery, str]]]:
+    async def _put_files(self, batch: Sequence[Delivery]) -> dict[DeliveryId, str]:
+        """Where the files among these can be had from now on; empty for what cannot. Raises StreamLost."""
+        return {
+            one.id: await self._places.place(file, one.sender) if self._places is not None else ""
+            for one in batch
+            if one.kind is Kind.FILE and (file := _file_of(one)) is not None
+        }
+
+    def _line_besides(self, delivery: Delivery, now: float) -> str:
+        """Servers drop an error stanza for somebody who is away (RFC 6121 section 8.5.2.2.1), and keep a
+        chat line: then the sentence goes as one, too."""
+        user = xml.bare(delivery.recipient)
+        if delivery.kind is not Kind.ERROR or delivery.note is None or self._wire.is_online(user):
+            return ""
+        note = replace(delivery.note, text=f"✗ {delivery.note.text}")
+        line = replace(delivery, kind=Kind.NOTICE, recipient=user, note=note)
+        return stanzas.write(line, self._wire.jid, now)
+
+    def _write(
+        self, batch: Sequence[Delivery], urls: Mapping[DeliveryId, str]
+    ) -> tuple[dict[DeliveryId, Fate], list[tuple[Delivery, str]]]:
         """Fates of what cannot be written, and what can be, as far as one write should reach."""
         fates: dict[DeliveryId, Fate] = {}
         written: list[tuple[Delivery, str]] = []
@@ -97,7 +141,16 @@ class XmppOutlet:
         now = self._clock()
         for delivery in batch:
             try:
-                stanza = stanzas.write(delivery, self._wire.jid, now)
+                if delivery.kind is Kind.OWN:
+                    own = self.write_own(delivery, now)
+                    if own is None:
+                        fates[delivery.id] = Sent()
+                        continue
+                    stanza = own
+                elif (file := _file_of(delivery)) is not None:
+                    stanza = files.write(delivery, file, urls.get(delivery.id, ""), self._wire.jid, now)
+                else:
+                    stanza = stanzas.write(delivery, self._wire.jid, now) + self._line_besides(delivery, now)
                 self._wire.guard(stanza)
             except (ValueError, OverflowError, ForeignSender) as error:
                 log.error("a delivery cannot be written", delivery=delivery.id, error=str(error))
@@ -108,3 +161,11 @@ class XmppOutlet:
                 break
             written.append((delivery, stanza))
         return fates, written
+
+
+def _file_of(delivery: Delivery) -> Attachment | None:
+    """The file that a delivery carries, if it is one of a file."""
+    if delivery.kind is not Kind.FILE or delivery.message is None:
+        return None
+    attached = delivery.message.attachments
+    return attached[delivery.part - 1] if delivery.part <= len(attached) else None

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bridge.gateway import ClientError, ClientReceipt, Denied, Written
+from bridge.gateway import Denied, Event
 from bridge.xmpp import errors
 
 log = structlog.get_logger()
 
-Event = Written | ClientReceipt | ClientError
 
 MOST_UNRECORDED = 1_000  # past this the stream is not read
 
@@ -39,6 +38,8 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._count = 0  # of all events that were put
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []  # up to which event somebody waits
 
     def put(self, event: Event) -> None:
         """Take an event. Never waits: past the limit it asks for reading to pause instead."""
@@ -46,6 +47,7 @@ class Pipeline:
             self._wake.set()
             self._empty.clear()
         self._gathered.append(event)
+        self._count += 1
         if not self._holding and self.unrecorded > MOST_UNRECORDED:
             self._holding = True
             self._hold(True)
@@ -65,6 +67,20 @@ class Pipeline:
             if self.unrecorded:
                 log.warning("stanzas were read and not recorded", transport=self._name, count=self.unrecorded)
             self._empty.set()
+            self._tell_waiters(self._count)
+
+    async def reached(self) -> None:
+        """Wait until what was put before this has its verdict, whatever is put meanwhile."""
+        if self.unrecorded:
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((self._count, reached))
+            await reached
+
+    def _tell_waiters(self, done: int) -> None:
+        while self._waiters and self._waiters[0][0] <= done:
+            _, reached = self._waiters.pop(0)
+            if not reached.done():
+                reached.set_result(None)
 
     async def drained(self) -> None:
         """Wait until everything that was put has its verdict, or `run` has been given up."""
@@ -75,6 +91,7 @@ class Pipeline:
         self._in_flight = len(taken)
         await self._record_all(taken)
         self._in_flight = 0
+        self._tell_waiters(self._count - len(self._gathered))
         if self._holding and self.unrecorded <= MOST_UNRECORDED:
             self._holding = False
             self._hold(False)

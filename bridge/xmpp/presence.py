@@ -67,6 +67,10 @@ class Presence:
                 return self._probe(user, local)
         return None
 
+    def is_online(self, user: str) -> bool:
+        """Whether this bare JID is known to be available; one whose presence we don't see never is."""
+        return user in self._online
+
     def forget(self) -> None:
         """The stream is gone: who is online is unknown again."""
         self._online.clear()
@@ -149,7 +153,8 @@ class Presence:
             elif await self._gateway.line_of(self._transport.name, user) is None:
                 raise replace(errors.NOT_REGISTERED)  # raised itself it would gather tracebacks
         except Denied as denied:
-            refusal = errors.answer("presence", asked, denied, self._transport.jid)
+            language = self._gateway.languages.of(user, asked.get(xml.LANGUAGE, ""))
+            refusal = errors.answer("presence", asked, denied, self._transport.jid, language)
             self._post.reply(refusal, stanza(jid, user, "unsubscribed"))
             return
         show = self._show if local else ""

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
+from bridge.commands.model import Reply
 from bridge.gateway import Denied, Gateway, Transport
+from bridge.i18n import Phrase, tr, translate
 from bridge.model import Line
 from bridge.ports import BadAddress
-from bridge.xmpp import stanzas, words, xml
-from bridge.xmpp.presence import Post, Presence
+from bridge.xmpp import xml
+from bridge.xmpp.bot import Bot
+from bridge.xmpp.presence import Post
 
 NAMESPACE = "jabber:iq:register"
 QUERY = f"{{{NAMESPACE}}}query"
+CODE = "misc"  # XEP-0077 section 14.1 has no field for invitations but this one
 
 _FORM = f"{{{xml.DATA_FORM}}}"
 # Raised as copies: an exception that is raised again and again gathers tracebacks.
 _MALFORMED = Denied(
-    "This registration form cannot be read. Please fill it in again.", "bad-request", "modify"
+    tr("This registration form cannot be read. Please fill it in again."), "bad-request", "modify"
 )
-_ELSEWHERE = Denied("One registers with the gateway itself.", "service-unavailable", "cancel")
+_ELSEWHERE = Denied(tr("One registers with the gateway itself."), "service-unavailable", "cancel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Filled:
 
     name: str | None = None
     address: str | None = None
+    code: str = ""  # of an invitation
 
 
 class Removal:
@@ -53,7 +58,8 @@ def read(query: Element, address: str) -> Filled | Removal | Cancelled:
         return Cancelled()
     else:
         fields = _read_form(form)
-    return Filled(_trimmed(fields.get("name")), _trimmed(fields.get(address)))
+    code = _trimmed(fields.get(CODE)) or ""
+    return Filled(_trimmed(fields.get("name")), _trimmed(fields.get(address)), code)
 
 
 def _read_form(form: Element) -> dict[str, str]:
@@ -72,47 +78,72 @@ def _trimmed(value: str | None) -> str | None:
     return None if value is None else " ".join(value.split())[:200]
 
 
-def payload(transport: Transport, line: Line | None, choices: Sequence[str]) -> str:
-    """What a get is answered with: both kinds of fields, with the present values of who is registered."""
+def payload(
+    transport: Transport,
+    line: Line | None,
+    choices: Sequence[str],
+    language: str = "en",
+    *,
+    invited: bool = False,
+) -> str:
+    """What a get is answered with: both kinds of fields, with the present values of who is registered.
+    `invited`: registration needs the code of an invitation."""
     name, current = (line.name, line.address) if line else ("", "")
-    instructions = xml.text(_instructions(transport, line))
+    instructions = xml.text(translate(_instructions(transport, line), language))
+    labels = [
+        xml.attribute(translate(label, language))
+        for label in (
+            tr("Your name, as others see it"),
+            tr("Your own address here"),
+            tr("The code of your invitation"),
+        )
+    ]
+    code = f"<field type='text-single' var='{CODE}' label='{labels[2]}'/>" if invited else ""
+    plain_code = f"<{CODE}/>" if invited else ""
     address = address_field(transport)
     options = list(dict.fromkeys([*([current] if current else []), *choices]))
     form = (
         f"<x xmlns='{xml.DATA_FORM}' type='form'><title>{xml.text(transport.title)}</title>"
         f"<instructions>{instructions}</instructions>"
         f"<field type='hidden' var='FORM_TYPE'><value>{NAMESPACE}</value></field>"
-        f"<field type='text-single' var='name' label='Your name, as others see it'>"
-        f"<value>{xml.text(name)}</value></field>{_address_field(address, current, options)}</x>"
+        f"<field type='text-single' var='name' label='{labels[0]}'>"
+        f"<value>{xml.text(name)}</value></field>{_address_field(address, labels[1], current, options)}"
+        f"{code}</x>"
     )
     registered = "<registered/>" if line else ""
     return (
         f"<query xmlns='{NAMESPACE}'>{registered}<instructions>{instructions}</instructions>"
-        f"<name>{xml.text(name)}</name><{address}>{xml.text(current)}</{address}>{form}</query>"
+        f"<name>{xml.text(name)}</name><{address}>{xml.text(current)}</{address}>{plain_code}{form}</query>"
     )
 
 
-def _address_field(var: str, current: str, options: Sequence[str]) -> str:
+def _address_field(var: str, label: str, current: str, options: Sequence[str]) -> str:
     """A choice where there is one; it is never compulsory, since the first free address is taken."""
     value = f"<value>{xml.text(current)}</value>" if current else ""
     offered = "".join(f"<option><value>{xml.text(option)}</value></option>" for option in options)
-    return f"<field type='list-single' var='{var}' label='Your own address here'>{value}{offered}</field>"
+    return f"<field type='list-single' var='{var}' label='{label}'>{value}{offered}</field>"
 
 
-def _instructions(transport: Transport, line: Line | None) -> str:
+def _instructions(transport: Transport, line: Line | None) -> Phrase:
     if line is None:
-        return f"Register to write to {transport.title} from your chat. You get an address of your own."
-    return f"You are registered; your own address is {line.address}. What you change here counts at once."
+        return tr(
+            "Register to write to {title} from your chat. You get an address of your own.",
+            title=transport.title,
+        )
+    return tr(
+        "You are registered; your own address is {address}. What you change here counts at once.",
+        address=line.address,
+    )
 
 
 class Registration:
     """One transport's registration desk."""
 
-    def __init__(self, transport: Transport, gateway: Gateway, post: Post, presence: Presence) -> None:
+    def __init__(self, transport: Transport, gateway: Gateway, post: Post, bot: Bot) -> None:
         self._transport = transport
         self._gateway = gateway
         self._post = post
-        self._presence = presence
+        self._bot = bot
 
     async def handle(self, request: Element) -> None:
         """Answer a get or set. Raises Denied."""
@@ -121,7 +152,11 @@ class Registration:
         user = xml.bare(request.get("from", ""))
         line = await self._gateway.line_of(self._transport.name, user)
         if request.get("type") == "get":
-            self._answer(request, payload(self._transport, line, self._choices(user)))
+            invited = line is None and not self._gateway.may_use(user)
+            form = payload(
+                self._transport, line, self._choices(user), self._language(request), invited=invited
+            )
+            self._answer(request, form)
             return
         wish = read(request[0], address_field(self._transport))
         if isinstance(wish, Removal):
@@ -138,26 +173,30 @@ class Registration:
         except BadAddress as error:
             raise Denied(str(error), "not-allowed", "cancel") from error
         if not choices:
-            raise Denied("This gateway does not serve your account.", "not-allowed", "cancel")
+            raise Denied(tr("This gateway does not serve your account."), "not-allowed", "cancel")
         return choices
 
     async def _register(self, request: Element, user: str, before: Line | None, wish: Filled) -> None:
         name = wish.name if wish.name is not None else before.name if before else ""
         line = await self._gateway.register(
-            self._transport.name, user, name=name, address=wish.address or (before.address if before else "")
+            self._transport.name,
+            user,
+            name=name,
+            address=wish.address or (before.address if before else ""),
+            token=wish.code,
+            language=self._language(request),
         )
         self._answer(request)
         if before is None:
-            greeting = words.welcome(self._transport, line.address)
-            self._post.reply(
-                *self._presence.welcome(user),
-                stanzas.prompt(self._transport.jid, user, self._gateway.new_name(), greeting),
-            )
+            self._bot.welcome(line)
+
+    def _language(self, request: Element) -> str:
+        return self._gateway.languages.of(xml.bare(request.get("from", "")), request.get(xml.LANGUAGE, ""))
 
     async def _remove(self, request: Element, user: str) -> None:
         contacts = await self._gateway.leave(self._transport.name, user)
         self._answer(request)
-        await self._post.paced(self._presence.goodbye(user, [contact.local for contact in contacts]))
+        await self._bot.follow(user, Reply("", leaves=tuple(contact.local for contact in contacts)))
 
     def _answer(self, request: Element, inside: str = "") -> None:
         self._post.reply(result(request, inside))

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import ClientError, ClientReceipt, Denied, Written
-from bridge.model import Delivery, Kind, Message
-from bridge.xmpp import errors, xml
+from bridge.gateway import ChatState, ClientError, ClientReceipt, Denied, Displayed, Retracted, Written
+from bridge.model import Attachment, Delivery, Kind, Message
+from bridge.options import KNOWN_SUBJECT, LEAD, REACTION, REACTS_TO
+from bridge.xmpp import afterthoughts, errors, files, xml
 
 LATE_AFTER = 30.0  # seconds: older messages carry the time at which they were written (XEP-0203)
 LONGEST_BODY = 200_000  # bytes on the wire: Prosody ends the whole stream at 512 KiB, a client's at 256
 LONGEST_SUBJECT = 1_000
 CUT = "\n\n[This message is longer than a chat can carry. The rest of it was left out here.]"
 
-_BODY, _SUBJECT, _THREAD, _ORIGIN, _REPLY, _REQUEST, _RECEIVED, _CIPHER, _MARKED = range(9)
+_BODY, _SUBJECT, _THREAD, _ORIGIN, _REPLY, _REQUEST, _RECEIVED, _CIPHER = range(8)
+_REPLACE, _RETRACT, _REACTIONS, _COMPOSING, _STILL = range(20, 25)
+_MARKED, _DISPLAYED, _SHARED = range(8, 11)
 
 
 def _tags() -> dict[str, int]:
@@ -27,6 +30,15 @@ def _tags() -> dict[str, int]:
         "{urn:xmpp:reply:0}reply": _REPLY,
         "{urn:xmpp:receipts}request": _REQUEST,
         "{urn:xmpp:receipts}received": _RECEIVED,
+        afterthoughts.REPLACE: _REPLACE,
+        afterthoughts.RETRACT: _RETRACT,
+        afterthoughts.APPLY: _RETRACT,
+        afterthoughts.REACTIONS: _REACTIONS,
+        afterthoughts.COMPOSING: _COMPOSING,
+        **dict.fromkeys(afterthoughts.STILL, _STILL),
+        "{urn:xmpp:chat-markers:0}displayed": _DISPLAYED,
+        files.OOB_TAG: _SHARED,
+        files.SHARING_TAG: _SHARED,
         "{urn:xmpp:eme:0}encryption": _MARKED,
         "{eu.siacs.conversations.axolotl}encrypted": _CIPHER,
         "{urn:xmpp:omemo:2}encrypted": _CIPHER,
@@ -44,14 +56,14 @@ def _tags() -> dict[str, int]:
 
 _TAGS = _tags()
 
-Reading = Written | ClientReceipt | ClientError | Denied | None
+Reading = Written | ClientReceipt | ClientError | Displayed | Retracted | ChatState | Denied | None
 
 
 def read(stanza: Element) -> Reading:
     """What a message says to us: something to record, a refusal to answer it with, or nothing.
 
-    `Written.local` is empty for a message to the transport itself. Chat states and markers on their
-    own, headlines and subjects without a body say nothing.
+    `Written.local` is empty for a message to the transport itself. Headlines and subjects without a body
+    say nothing.
     """
     kind = stanza.get("type")
     if kind == "error":
@@ -65,17 +77,37 @@ def read(stanza: Element) -> Reading:
         meaning = _TAGS.get(child.tag)
         if meaning is not None and meaning not in found:
             found[meaning] = child
+    if _RETRACT in found or _REACTIONS in found:
+        return _read_afterthought(stanza, found)
     body = found[_BODY].text or "" if _BODY in found else ""
+    shared: tuple[Attachment, ...] = ()
+    if _SHARED in found or body.startswith("aesgcm:"):
+        try:
+            body, shared = files.read(stanza, body)
+        except Denied as denied:
+            return denied
     if (_CIPHER in found or _MARKED in found or body.startswith("?OTR")) and _hides_text(found, body):
         return errors.ENCRYPTED
-    if body and not body.isspace() and _CIPHER not in found:
-        return _written(stanza, found, body)
+    if (shared or (body and not body.isspace())) and _CIPHER not in found:
+        return _written(stanza, found, body, shared)
     if _RECEIVED in found and (receipt := found[_RECEIVED].get("id")):
         return ClientReceipt(stanza.get("from", "").partition("/")[0], receipt)
+    if _DISPLAYED in found and (read_now := found[_DISPLAYED].get("id")):
+        return Displayed(stanza.get("from", "").partition("/")[0], read_now)
+    if not body and (_COMPOSING in found or _STILL in found):
+        return afterthoughts.read_chat_state(stanza, composes=_COMPOSING in found)
     return None
 
 
-def _written(stanza: Element, found: dict[int, Element], body: str) -> Written:
+def _read_afterthought(stanza: Element, found: dict[int, Element]) -> Reading:
+    if _RETRACT in found:
+        return afterthoughts.read_retraction(stanza, found[_RETRACT])
+    return afterthoughts.read_reactions(stanza, found[_REACTIONS])
+
+
+def _written(
+    stanza: Element, found: dict[int, Element], body: str, shared: tuple[Attachment, ...]
+) -> Written:
     sender = stanza.get("from", "")
     stanza_id = stanza.get("id") or ""
     return Written(
@@ -89,6 +121,9 @@ def _written(stanza: Element, found: dict[int, Element], body: str) -> Written:
         thread=found[_THREAD].text or "" if _THREAD in found else "",
         reply_to=found[_REPLY].get("id") or "" if _REPLY in found else "",
         wants_receipt=_REQUEST in found and stanza_id != "",
+        language=stanza.get(xml.LANGUAGE) or "",
+        files=shared,
+        replaces=found[_REPLACE].get("id") or "" if _REPLACE in found else "",
     )
 
 
@@ -120,22 +155,41 @@ def write(delivery: Delivery, domain: str, now: float) -> str:
 
     Raises ValueError when the delivery lacks what its kind needs.
     """
-    return _WRITERS[delivery.kind](delivery, domain, now)
+    writer = _WRITERS.get(delivery.kind)
+    if writer is None:
+        raise ValueError(f"a delivery of kind {delivery.kind} is not written here")
+    return writer(delivery, domain, now)
 
 
 def _write_message(delivery: Delivery, domain: str, now: float) -> str:
     message = delivery.message
     if message is None:
         raise ValueError(f"delivery {delivery.id} carries no message")
+    if REACTS_TO in message.options:
+        return _write_reaction(delivery, message, domain, now)
     stanza_id = xml.attribute(delivery.stanza_id)
-    subject = (
-        f"<subject>{xml.text_within(message.subject, LONGEST_SUBJECT)}</subject>" if message.subject else ""
-    )
+    shown = message.subject if KNOWN_SUBJECT not in message.options else ""
+    subject = f"<subject>{xml.text_within(shown, LONGEST_SUBJECT)}</subject>" if shown else ""
+    words = message.options.get(LEAD, "") + message.body
     thread = f"<thread>{xml.text(message.thread)}</thread>" if message.thread else ""
     return (
-        f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(message.body)}</body>{thread}"
-        f"<request xmlns='urn:xmpp:receipts'/><origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/>"
+        f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(words)}</body>{thread}"
+        "<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
+        f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/>"
         f"<store xmlns='urn:xmpp:hints'/>{_delay(message, domain, now)}</message>"
+    )
+
+
+def _write_reaction(delivery: Delivery, message: Message, domain: str, now: float) -> str:
+    """XEP-0444: the whole set of this person's reactions to one message, which is one emoji or none."""
+    about = xml.attribute(message.options[REACTS_TO])
+    emoji = message.options.get(REACTION, "")
+    reaction = f"<reaction>{xml.text(emoji)}</reaction>" if emoji else ""
+    return (
+        f"{_open(delivery, xml.attribute(delivery.stanza_id), 'chat')}"
+        f"<reactions xmlns='urn:xmpp:reactions:0' id='{about}'>{reaction}</reactions>"
+        f"<request xmlns='urn:xmpp:receipts'/><store xmlns='urn:xmpp:hints'/>{_delay(message, domain, now)}"
+        "</message>"
     )
 
 
@@ -178,7 +232,8 @@ def _write_notice(delivery: Delivery, domain: str, now: float) -> str:
     )
     return (
         f"{_open(delivery, stanza_id, 'chat')}<body>{_body(note.text)}</body>{about}"
-        f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/><store xmlns='urn:xmpp:hints'/></message>"
+        f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/>"
+        f"<{'store' if note.keep else 'no-store'} xmlns='urn:xmpp:hints'/></message>"
     )
 
 
@@ -207,4 +262,13 @@ def prompt(sender: str, recipient: str, stanza_id: str, words: str) -> str:
         f"<message from='{xml.attribute(sender)}' to='{xml.attribute(recipient)}' type='chat'"
         f" id='{xml.attribute(stanza_id)}'><body>{xml.text(words)}</body>"
         "<no-store xmlns='urn:xmpp:hints'/></message>"
+    )
+
+
+def received(sender: str, recipient: str, stanza_id: str, about: str) -> str:
+    """The receipt of a line that ends here (XEP-0184): a command."""
+    return (
+        f"<message from='{xml.attribute(sender)}' to='{xml.attribute(recipient)}' type='chat'"
+        f" id='{xml.attribute(stanza_id)}'><received xmlns='urn:xmpp:receipts' id='{xml.attribute(about)}'/>"
+        "</message>"
     )

@@ -100,6 +100,7 @@ class Stream(BaseXMPP):
             rf"<(?:message|presence|iq)\b[^>]*? from=(['\"])(?:[^'\"@]+@)?{re.escape(jid)}(?:/[^'\"]*)?\1"
         )
         self._pings: dict[str, asyncio.Future[None]] = {}
+        self._asked: dict[str, tuple[str, asyncio.Future[Element]]] = {}  # whom, and the answer
         self._stalled: asyncio.TimerHandle | None = None
         self._held = False
         self._reading_since = 0.0
@@ -209,6 +210,23 @@ class Stream(BaseXMPP):
         finally:
             self._pings.pop(ping, None)
 
+    async def ask(self, sender: str, to: str, kind: str, payload: str, patience: float) -> Element:
+        """Ask by an IQ of kind get or set, in the name of one of our JIDs. Answers the whole answer, be it
+        a result or an error. Raises StreamLost, or TimeoutError after `patience` seconds."""
+        identity = uuid.uuid4().hex
+        answered: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+        stanza = (
+            f"<iq from='{xml.attribute(sender)}' to='{xml.attribute(to)}' type='{kind}' id='{identity}'>"
+            f"{payload}</iq>"
+        )
+        self.write((stanza,))
+        self._asked[identity] = (to, answered)
+        try:
+            async with asyncio.timeout(patience):
+                return await answered
+        finally:
+            self._asked.pop(identity, None)
+
     async def _answer_within(self, answered: asyncio.Future[None]) -> None:
         """A pause of our own reading (the store is slow) is not the server's silence: it is not counted."""
         loop = asyncio.get_running_loop()
@@ -278,7 +296,7 @@ class Stream(BaseXMPP):
         if stanza.tag.startswith(_CLIENT_PREFIX):
             stanza.tag = _COMPONENT_PREFIX + stanza.tag[len(_CLIENT_PREFIX) :]
         try:
-            if stanza.tag == _IQ and self._is_pong(stanza):
+            if stanza.tag == _IQ and (self._is_pong(stanza) or self._is_answer(stanza)):
                 return
             if stanza.tag == _HANDSHAKE:
                 self._establish()
@@ -307,6 +325,14 @@ class Stream(BaseXMPP):
             waiting.set_result(None)
         return True
 
+    def _is_answer(self, stanza: Element) -> bool:
+        to, answered = self._asked.get(stanza.get("id", ""), ("", None))
+        if answered is None or stanza.get("from") != to or stanza.get("type") not in ("result", "error"):
+            return False
+        if not answered.done():
+            answered.set_result(stanza)
+        return True
+
     # --- asyncio's side of it ---
 
     def connection_made(self, transport: asyncio.BaseTransport, send_event: bool = True) -> None:
@@ -327,6 +353,9 @@ class Stream(BaseXMPP):
         for waiting in self._pings.values():
             if not waiting.done():
                 waiting.set_exception(StreamLost("the stream ended before a ping's answer"))
+        for _, answered in self._asked.values():
+            if not answered.done():
+                answered.set_exception(StreamLost("the stream ended before an answer"))
         if not self._end.done():
             self._end.set_result(Ended(established, self._saw_end, self._condition))
 

@@ -1,35 +1,50 @@
-"""What the gateway says to its users in chat: plain sentences, no stanzas.
-
-Languages and the command tree find their place here.
-"""
+"""What the gateway says to its users unasked: plain sentences, no stanzas."""
 
 from bridge.gateway import Transport
+from bridge.i18n import Phrase, tr, translate
 
-_EXAMPLES = {"smtp": "alice%example.com", "sms": "+15551234567"}
-_ENCRYPTION = (
-    "If your app encrypts chats by itself, switch that off here: beyond this gateway nothing is encrypted. "
-    "Conversations: tap the lock → Unencrypted, once per chat (or Settings: OMEMO off by default)."
-)
+_EXAMPLES = {"smtp": "alice@example.com", "sms": "+1 202 555 0142"}
 
 
-def example(transport: Transport) -> str:
-    """The JID of somebody to write to, as it is typed most easily."""
-    return f"{_EXAMPLES.get(transport.adapter.capabilities.identity[1], 'address')}@{transport.jid}"
-
-
-def welcome(transport: Transport, address: str) -> str:
-    return f"Welcome! Your own address here is {address}.\n{_how_to_write(transport)}\n{_ENCRYPTION}"
-
-
-def how_it_works(transport: Transport, address: str) -> str:
-    """The answer to whatever a user writes to the gateway itself. `address` is empty for strangers."""
-    if not address:
-        return (
-            f"This is the gateway to {transport.title}. You are not registered here yet: please register "
-            "with it in your app, under gateways, transports or services."
+def welcome(transport: Transport, address: str, language: str) -> str:
+    """To who has just been registered."""
+    return "\n".join(
+        translate(text, language)
+        for text in (
+            tr("Welcome! Your own address here is {address}.", address=address),
+            _how_to_write(transport),
+            _encryption(),
         )
-    return f"Your own address here is {address}.\n{_how_to_write(transport)}"
+    )
 
 
-def _how_to_write(transport: Transport) -> str:
-    return f"To write to somebody, add the contact {example(transport)} (with the real address) and chat."
+def how_it_works(transport: Transport, address: str, language: str) -> str:
+    """What this is, to who asks. `address` is empty for strangers."""
+    if not address:
+        text = tr(
+            "This is the gateway to {title}. You are not registered here yet: type register.",
+            title=transport.title,
+        )
+        return translate(text, language)
+    own = tr("Your own address here is {address}.", address=address)
+    return f"{translate(own, language)}\n{translate(_how_to_write(transport), language)}"
+
+
+def _how_to_write(transport: Transport) -> Phrase:
+    example = _EXAMPLES.get(transport.adapter.capabilities.identity[1], "alice@example.com")
+    return tr(
+        "To write to somebody, type their address and your first line here: {example} Hello! "
+        "Type help for everything else.",
+        example=example,
+    )
+
+
+def _encryption() -> Phrase:
+    """Each client hides it in another place."""
+    return tr(
+        "If your app encrypts chats by itself, switch that off here: beyond this gateway nothing is "
+        "encrypted. "
+        "Conversations: tap the lock → Unencrypted, once per chat (or Settings: OMEMO off by default). "
+        "Gajim, Dino: the shield or lock beside the text field. Monal, Siskin: the lock in the contact's "
+        "details."
+    )

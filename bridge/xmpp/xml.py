@@ -11,6 +11,7 @@ STREAM = "http://etherx.jabber.org/streams"
 CONDITIONS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 RECEIPTS = "urn:xmpp:receipts"
 DATA_FORM = "jabber:x:data"
+LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 # XML 1.0 section 2.2 forbids these characters even as references; lone surrogates cannot be encoded.
 _FORBIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"

@@ -33,6 +33,7 @@ from bridge.model import (
     Report,
 )
 from bridge.ports import (
+    Account,
     Adapter,
     BadAddress,
     Context,
@@ -55,6 +56,11 @@ class MemoryInbox:
     taken: list[tuple[bytes, Envelope]] = field(default_factory=list)
     accepted: list[Incoming] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    cursors: dict[str, str] = field(default_factory=dict)
+    brought: list[Account] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)  # bare JID and what it was told
+    bindings: dict[str, DeliveryId] = field(default_factory=dict)  # remote ids of other deliveries
+    conversations: set[int] = field(default_factory=set)  # those that are not new
     before: Callable[[], None] = field(default=lambda: None)  # may raise, as a full disk does
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -73,9 +79,37 @@ class MemoryInbox:
         self.reports.extend(reports)
         await self._tell()
 
+    async def take_in_all(
+        self, items: Sequence[tuple[bytes, Envelope]], cursor: tuple[str, str] | None = None
+    ) -> None:
+        self.before()
+        self.taken.extend(items)
+        if cursor is not None:
+            self.cursors[cursor[0]] = cursor[1]
+        await self._tell()
+
+    async def cursor(self, name: str) -> str:
+        return self.cursors.get(name, "")
+
+    async def accounts(self) -> Sequence[Account]:
+        return list(self.brought)
+
+    async def tell(self, jid: str, text: str, *, once: str = "") -> None:
+        self.told.append((jid, text))
+        await self._tell()
+
     async def knows(self, recipient: str) -> bool:
         self.before()
         return recipient in self.lines
+
+    async def bound(self, remote_ids: Sequence[str]) -> Mapping[str, DeliveryId]:
+        return {one: self.bindings[one] for one in remote_ids if one in self.bindings}
+
+    async def recorded(self, remote_ids: Sequence[str]) -> set[str]:
+        return {one.remote_id for one in self.accepted} & set(remote_ids)
+
+    async def opens(self, message: Message) -> bool:
+        return message.conversation_id not in self.conversations
 
     async def _tell(self) -> None:
         async with self.changed:
@@ -279,7 +313,7 @@ class AdapterContract:
             assert found.transport == "here"
             if isinstance(found, Incoming):
                 assert found.recipient == self.line
-                assert found.body.strip() or found.attachments
+                assert found.body.strip() or found.files
                 assert "\0" not in found.body
                 assert all(" " not in one for one in (found.remote_id, *found.references))
 

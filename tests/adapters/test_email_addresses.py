@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from adapters.email import addresses
 from adapters.email.adapter import EmailAdapter
 from adapters.email.settings import EmailSettings
+from bridge.ports import BadAddress
 from tests.adapters.contract import context
 from tests.adapters.test_email_contract import TABLE
 
@@ -93,3 +94,12 @@ def test_a_lenient_address_fits_into_a_header_and_a_jid(text: str) -> None:
 def test_tokens_are_cut_off_but_not_from_quoted_names() -> None:
     assert addresses.without_token("mira+abc+d@chat.example.org") == "mira@chat.example.org"
     assert addresses.without_token('"a+b c"@chat.example.org') == '"a+b c"@chat.example.org'
+
+
+def test_nobody_answers_a_sender_that_nothing_proves() -> None:
+    adapter = EmailAdapter.from_settings(EmailSettings.model_validate(TABLE), context())
+    unproven = "alice=example.com@unverified.invalid"
+    for text in (unproven, f"{unproven},bob@example.com", f"bob@example.com,{unproven.upper()}"):
+        with pytest.raises(BadAddress, match=r"(?i)alice@example.com") as refusal:
+            adapter.canonical(text)
+        assert refusal.value.condition == "not-acceptable"

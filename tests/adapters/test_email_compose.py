@@ -14,19 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.email import subjects
-from adapters.email.compose import Mail, message_id, plain_lines, to_email
+from adapters.email.compose import Letterhead, Mail, message_id, to_email
 from adapters.email.parse import MailParser
+from adapters.email.parts import plain_lines
 from bridge.model import Envelope, Incoming
 from tests.adapters.contract import delivery, message
 
 LINE = "mira@chat.example.org"
+HEAD = Letterhead("chat.example.org")
 
 
 def mail(
     body: str = "Running late", *, name: str = "Mira Berg", to: str = "alice@example.com", **changes: Any
 ) -> Mail:
     one = message(body, **changes)
-    return to_email([delivery(to, sender=LINE, sender_name=name, message=one)], one, "chat.example.org")
+    return to_email([delivery(to, sender=LINE, sender_name=name, message=one)], one, HEAD)
 
 
 def read(made: Mail) -> EmailMessage:
@@ -138,7 +140,7 @@ def test_the_user_is_named(name: str) -> None:
 def test_several_recipients_stand_in_to() -> None:
     one = message()
     recipients = [f"person-number-{number}@example.com" for number in range(20)]
-    made = to_email([delivery(to, sender=LINE, message=one) for to in recipients], one, "chat.example.org")
+    made = to_email([delivery(to, sender=LINE, message=one) for to in recipients], one, HEAD)
     assert [address.addr_spec for address in read(made)["to"].addresses] == recipients
     assert made.recipients == tuple(recipients)
 

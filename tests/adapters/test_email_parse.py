@@ -1,7 +1,9 @@
 """Raw mails, as real programs and unreal enemies send them, to what a chat shows."""
 
 import email.policy
+import pickle
 import time
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
@@ -167,23 +169,25 @@ def test_html_alone_becomes_text() -> None:
     assert read(made.as_bytes()).body.replace("*", "").split() == ["Hello", "Mira,", "bye"]
 
 
-def test_attachments_are_named_in_a_line_each() -> None:
+def test_attachments_come_with_safe_names_and_types() -> None:
     made = mail("See the photo.")
     made.add_attachment(b"x" * 50_000, "image", "jpeg", filename="../../Foto größe.jpg")
-    made.add_attachment(b"x", "application", "octet-stream")
+    made.add_attachment(b"\xff\xd8\xff", "application", "octet-stream")
     made.add_attachment("notes", filename="notes.txt")
-    assert read(made.as_bytes()).body.split("\n") == [
-        "See the photo.",
-        "📎 Foto größe.jpg",
-        "📎 file",
-        "📎 notes.txt",
+    found = read(made.as_bytes())
+    assert found.body == "See the photo."
+    assert [(file.name, file.media_type) for file in found.files] == [
+        ("Foto größe.jpg", "image/jpeg"),
+        ("image.jpg", "image/jpeg"),
+        ("notes.txt", "text/plain"),
     ]
 
 
-def test_a_mail_of_files_only_is_not_empty() -> None:
+def test_a_mail_of_files_only_says_nothing_else() -> None:
     made = mail("")
     made.add_attachment(b"x" * 50_000, "image", "jpeg", filename="scan.jpg")
-    assert read(made.as_bytes()).body == "📎 scan.jpg"
+    found = read(made.as_bytes())
+    assert (found.body, [file.name for file in found.files]) == ("", ["scan.jpg"])
 
 
 @pytest.mark.parametrize(
@@ -270,7 +274,8 @@ def report(**changes: str) -> Any:
 
 def test_a_bounce_finds_its_message_and_each_recipient() -> None:
     failed, delayed = report()
-    assert failed == Report(
+    assert "could not be delivered" in failed.otherwise[0].body
+    assert replace(failed, otherwise=()) == Report(
         "here",
         Outcome.FAILED,
         remote_id=f"<{'f' * 32}@chat.example.org>",
@@ -316,6 +321,8 @@ def test_a_report_on_somebody_elses_mail_is_shown_as_mail() -> None:
 
 # --- whatever comes ---
 
+_FORBIDDEN = {chr(n) for n in range(32) if n not in (9, 10)} | {"\ufffe", "\uffff"}
+
 
 def leaf() -> st.SearchStrategy[str]:
     kinds = st.sampled_from(
@@ -352,7 +359,9 @@ def container(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 headers = st.lists(
     st.tuples(
         st.sampled_from(
-            ["From", "Subject", "Date", "Message-ID", "References", "In-Reply-To", "Content-Disposition"]
+            ["From", "Subject", "Date", "Message-ID", "References", "In-Reply-To", "Content-Disposition",
+             "To", "Cc", "Reply-To", "List-Id", "List-Post", "Auto-Submitted", "Precedence",
+             "Authentication-Results", "X-Failed-Recipients", "X-Microsoft-Original-Message-ID", "Content-ID"]
         ),
         st.text(max_size=60).map(lambda text: text.replace("\n", " ").replace("\r", " ")),
     ),
@@ -364,9 +373,18 @@ headers = st.lists(
 @given(headers, st.recursive(leaf(), container, max_leaves=8))
 def test_any_tree_of_parts_becomes_something_readable(head: list[tuple[str, str]], tree: str) -> None:
     raw = "".join(f"{name}: {value}\r\n" for name, value in head) + tree
-    for found in parser(raw.encode("utf-8", "replace"), envelope()):
+    where = replace(envelope(), headers={"authserv-id": "mx", f"rcpt:{MIRA}": f"mira+{tree[:34]}@x"})
+    for found in parser(raw.encode("utf-8", "replace"), where):
+        assert pickle.loads(pickle.dumps(found)) == found
         if isinstance(found, Incoming):
-            assert found.body.strip()
+            beside = [found.lead, *found.memo.values(), *(file.name for file in found.files)]
+            letters = set("".join(beside))
+            assert not letters & _FORBIDDEN
+            assert not any("\ud800" <= letter <= "\udfff" for letter in letters)
+            of_one_line = (found.subject, found.sender_name, found.sender.canonical)
+            assert not any("\n" in name for name in of_one_line)
+            assert all(file.name and "/" not in file.name for file in found.files)
+            assert found.body.strip() or found.files
             assert not set(found.body + found.subject + found.sender_name) & {
                 chr(n) for n in range(32) if n not in (9, 10)
             }

@@ -362,19 +362,25 @@ async def test_commands_may_come_all_at_once() -> None:
     assert len(box.taken) == 1
 
 
-async def test_lmtp_takes_one_recipient_at_a_time() -> None:
+async def test_lmtp_answers_for_each_recipient_after_one_commit() -> None:
     def send(port: int) -> dict[str, tuple[int, bytes]]:
         with client(port, lmtp=True) as session:
-            return session.sendmail("alice@example.com", [MIRA, BOB], RAW)
+            return session.sendmail("alice@example.com", [MIRA, "nobody@chat.example.org", BOB], RAW)
 
     box = inbox()
     async with listener(box, lmtp=True) as port:
         refused = await asyncio.to_thread(send, port)
         async with dialogue(port, greet="") as talk:
             assert (await talk.say("EHLO x")).startswith("500 ")
-    assert list(refused) == [BOB]
-    assert refused[BOB][0] == 452
-    assert box.taken[0][1].recipients == (MIRA,)
+        async with dialogue(port, greet="LHLO mx.example.com") as talk:
+            for command in ("MAIL FROM:<a@example.com>", f"RCPT TO:<{MIRA}>", f"RCPT TO:<{BOB}>"):
+                assert (await talk.say(command)).startswith("250 ")
+            assert (await talk.say("DATA")).startswith("354 ")
+            answers = [await talk.say("Hi again\r\n."), await talk.answer()]
+            assert [answer[:3] for answer in answers] == ["250", "250"]
+            assert (await talk.say("NOOP")).startswith("250 ")
+    assert {address: answer[0] for address, answer in refused.items()} == {"nobody@chat.example.org": 550}
+    assert [one[1].recipients for one in box.taken] == [(MIRA, BOB), (MIRA, BOB)]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from adapters.email import adapter as email_adapter
 from adapters.email.adapter import EmailAdapter
+from adapters.email.addresses import without_token
 from adapters.email.settings import EmailSettings
 from adapters.email.smtp_out import Submitter
 from adapters.email.smtp_pool import Pool
@@ -20,10 +21,18 @@ from bridge.model import Delivery
 from bridge.ports import Fate, Refused, Scope, Sent, TryLater
 from tests.adapters.contract import MemoryInbox, context, delivery, message
 from tests.adapters.test_email_contract import TABLE
+from tests.support import mail as far_end
 from tests.support.mail import HANG_UP, SAY_NOTHING, Smarthost, smarthost
 
 LINE = "mira@chat.example.org"
 ALICE = "alice@example.com"
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["one by one", "pipelined"])
+def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """All of it at both kinds of servers."""
+    monkeypatch.setattr(far_end, "PIPELINING", request.param)
+    return bool(request.param)
 
 
 @asynccontextmanager
@@ -62,7 +71,8 @@ async def test_a_mail_arrives_as_it_was_composed() -> None:
         found = await fate_of(made, one)
         (arrived,) = host.mails
     assert found == Sent(made.remote_id(one.message.uid if one.message else ""))
-    assert (arrived.sender, arrived.recipients) == (LINE, (ALICE,))
+    assert without_token(arrived.sender) == LINE
+    assert arrived.recipients == (ALICE,)
     assert arrived.message["message-id"] == found.remote_id
     assert arrived.message["from"].addresses[0].display_name == "Mira Berg"
     assert arrived.text == "Running late\r\n"

@@ -21,6 +21,8 @@ TABLE: Mapping[str, Any] = {
     "auth_token": TOKEN,
     "api_url": "http://127.0.0.1:1",
     "numbers": [OURS, "+15550001001"],
+    "segments_per_second": 0,
+    "poll_seconds": 0,
 }
 
 

@@ -79,7 +79,7 @@ def test_what_is_no_number_is_refused_in_a_sentence(text: str) -> None:
         ("72975", "72975;phone-context=+1", AddressKind.SHORT_CODE),
         ("MYBANK", "mybank", AddressKind.ALPHANUMERIC),
         ("", "unknown", AddressKind.ALPHANUMERIC),
-        ("whatsapp:+15551234567", "whatsapp:+15551234567", AddressKind.OTHER),
+        ("whatsapp:+15551234567", "whatsapp:+15551234567", AddressKind.CHANNEL),
     ],
 )
 def test_inbound_senders_are_taken_as_they_come(text: str, canonical: str, kind: AddressKind) -> None:

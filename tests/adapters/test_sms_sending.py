@@ -290,13 +290,38 @@ async def test_a_text_that_was_not_taken_goes_again_only_after_some_patience() -
         assert len(it.twilio.sent_to(ALICE)) == 1
 
 
-async def test_after_a_restart_patience_begins_with_the_first_question() -> None:
+async def test_after_a_restart_patience_counts_from_when_the_text_was_handed_over() -> None:
     async with rig(public=False) as it:
         doubtful = delivery("hello")
-        it.now[0] += 600
-        assert isinstance(await it.adapter.find(doubtful), MaybeSent)
-        it.now[0] += 15
-        assert isinstance(await it.adapter.find(doubtful), TryLater)
+        await it.handed_over(doubtful)
+        after = it.another()
+        async with after.running(it.inbox):
+            it.now[0] += 20
+            assert isinstance(await after.find(doubtful), MaybeSent)
+            it.now[0] += 5  # 15 s after the longest that the call may have taken
+            assert isinstance(await after.find(doubtful), TryLater)
+
+
+async def test_a_text_that_was_claimed_but_never_handed_over_goes_at_once() -> None:
+    async with rig(public=False) as it:
+        claimed = delivery("hello")
+        fate = await it.adapter.find(claimed)
+        assert isinstance(fate, TryLater)
+        assert (fate.after, fate.scope) == (0.0, Scope.TURN)
+        assert not it.twilio.exchanges  # nobody need be asked
+
+
+async def test_the_same_words_twice_are_never_bound_to_one_sid_after_a_restart() -> None:
+    async with rig(public=False) as it:
+        first, second = delivery("ok", 1), delivery("ok", 2)
+        assert isinstance(await it.send(first), Sent)
+        (text,) = it.twilio.sent_to(ALICE)
+        it.inbox.bindings[text.sid] = first.id  # what the record says
+        await it.handed_over(second)
+        after = it.another()
+        async with after.running(it.inbox):
+            it.now[0] += 60
+            assert isinstance(await after.find(second), TryLater)
 
 
 async def test_the_same_words_sent_before_are_not_taken_for_the_text_in_doubt() -> None:
@@ -313,12 +338,13 @@ async def test_the_same_words_sent_before_are_not_taken_for_the_text_in_doubt() 
 async def test_words_from_before_the_text_was_written_are_not_it() -> None:
     async with rig(public=False) as it:
         assert isinstance(await it.send(delivery("ok", 1)), Sent)
-        other = type(it.adapter)(settings(api_url=it.twilio.api_url), context(""), clock=lambda: it.now[0])
+        other = it.another()
         async with other.running(it.inbox):
             (text,) = it.twilio.sent_to(ALICE)
             later = delivery("ok", 2, recorded_at=text.created.timestamp() + 60)
+            await it.handed_over(later)
             assert isinstance(await other.find(later), MaybeSent)
-            it.now[0] += 15
+            it.now[0] += 25
             assert isinstance(await other.find(later), TryLater)
 
 
@@ -330,8 +356,9 @@ async def test_a_long_history_does_not_leave_a_text_in_doubt_for_ever() -> None:
         covered = delivery("hello", 100, recorded_at=newest + 60)
         crowded = delivery("hello", 101, recorded_at=newest - 3600)  # 50 texts since: it may be hidden
         for doubtful in (covered, crowded):
+            await it.handed_over(doubtful)
             assert isinstance(await it.adapter.find(doubtful), MaybeSent)
-        it.now[0] += 15
+        it.now[0] += 25
         assert isinstance(await it.adapter.find(covered), TryLater)
         assert isinstance(await it.adapter.find(crowded), MaybeSent)
 
@@ -340,7 +367,8 @@ async def test_a_list_that_can_not_be_read_leaves_the_doubt() -> None:
     async with rig(public=False) as it:
         api_url = it.twilio.api_url
         doubtful = delivery("hello")
-    adapter = type(it.adapter)(settings(api_url=api_url), context(""), clock=lambda: it.now[0])
+        await it.handed_over(doubtful)
+    adapter = it.another(api_url=api_url)
     async with adapter.running(it.inbox):
         assert isinstance(await adapter.find(doubtful), MaybeSent)
         it.now[0] += 3600

@@ -163,6 +163,7 @@ async def test_files_are_told_of(changes: dict[str, str], body: str) -> None:
     async with rig() as it:
         answer = await it.adapter.webhook(signed(it, "/hooks/sms/message", text_form(**changes)))
         assert answer.status == 200
+        await it.inbox.until(lambda: bool(it.inbox.accepted))
         assert it.inbox.accepted[0].body.startswith(body)
 
 

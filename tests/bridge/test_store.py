@@ -366,10 +366,10 @@ async def test_a_taken_address_passes_to_the_next_candidate(store: Store) -> Non
 
 async def test_leaving_takes_everything_along_but_the_other_transport(store: Store) -> None:
     await store.do(recording.record_out, [draft(), draft(transport="sms", to="+15551234567")], NOW)
-    assert await store.do(people.leave, "mail", "mira@localhost") == []
+    assert await store.do(people.leave, "mail", "mira@localhost", NOW) == []
     assert await claimed(store, "mail") == []
     assert len(await claimed(store, "sms")) == 1
-    assert await store.do(people.leave, "mail", "mira@localhost") is None
+    assert await store.do(people.leave, "mail", "mira@localhost", NOW) is None
 
 
 # --- intake ---

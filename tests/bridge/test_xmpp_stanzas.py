@@ -64,7 +64,6 @@ def test_every_type_that_carries_text_is_a_message(kind: str) -> None:
 @pytest.mark.parametrize(
     ("inside", "kind"),
     [
-        ("<composing xmlns='http://jabber.org/protocol/chatstates'/>", "chat"),
         ("<displayed xmlns='urn:xmpp:chat-markers:0' id='x'/>", "chat"),
         ("<subject>Only a subject</subject>", "chat"),
         ("<body/>", "chat"),

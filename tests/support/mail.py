@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 HANG_UP = "hang up"  # instead of an answer
 SAY_NOTHING = "say nothing"
+PIPELINING = False  # whether smarthosts offer it (RFC 2920)
 
 Script = Callable[[str], str | None]
 
@@ -37,7 +38,8 @@ class Received:
 
     @property
     def text(self) -> str:
-        return str(self.message.get_content())
+        body = self.message.get_body(("plain",))
+        return str(body.get_content()) if body is not None else ""
 
 
 @dataclass
@@ -77,6 +79,12 @@ class Smarthost:
             self.changed.notify_all()
 
     # --- aiosmtpd's hooks ---
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], *(["250-PIPELINING"] if PIPELINING else []), responses[-1]]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]

@@ -3,7 +3,7 @@
 The real adapter, the real client, real HTTP both ways; every exchange is held against Twilio's file.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +15,7 @@ from adapters.sms.adapter import SmsAdapter
 from adapters.sms.settings import SmsSettings
 from bridge.demo.phone import TwilioStandIn
 from bridge.model import Delivery, DeliveryId
-from bridge.ports import Context, Fate, WebRequest
+from bridge.ports import Context, Fate, Files, Forgetful, Kept, Memory, NoFiles, WebRequest
 from tests.adapters import contract
 from tests.adapters.contract import MemoryInbox
 from tests.support import twilio_contract
@@ -34,6 +34,22 @@ class Rig:
     contract: twilio_contract.Report
     public_url: str
     now: list[float]  # the adapter's clock stands still at its only member
+    context: Context
+    given: dict[str, Any]  # what the settings say beside the usual
+
+    def another(self, **changes: Any) -> SmsAdapter:
+        """An adapter as after a restart: it has the memory, and nothing else."""
+        return SmsAdapter(
+            settings(**{"api_url": self.twilio.api_url, **self.given, **changes}),
+            self.context,
+            clock=lambda: self.now[0],
+        )
+
+    async def handed_over(self, delivery: Delivery) -> None:
+        """The text was about to be posted when the last process ended."""
+        key = f"turn/{delivery.id}"
+        gone = Kept({"gone": self.now[0]}, 3 * 86400)
+        await self.context.memory.change([key], lambda known: ({key: gone}, None))
 
     async def send(self, delivery: Delivery) -> Fate:
         return (await self.adapter.send([delivery]))[delivery.id]
@@ -47,16 +63,22 @@ def settings(**changes: Any) -> SmsSettings:
         "account_sid": ACCOUNT,
         "auth_token": TOKEN,
         "numbers": (OURS,),
+        "poll_seconds": 0,  # nothing is asked of the stand-in but what a test is about
+        "segments_per_second": 0,
+        "segments_per_day": 0,
+        "new_numbers_per_day": 0,
     }
     return SmsSettings(**{**given, **changes})
 
 
-def context(public_url: str) -> Context:
+def context(public_url: str, memory: Memory | None = None, files: Files | None = None) -> Context:
     return Context(
         transport="sms",
         domain="example.org",
         public_url=public_url,
         derive_key=lambda purpose: sha256(purpose.encode()).digest(),
+        memory=memory or Forgetful(),
+        files=files or NoFiles(),
     )
 
 
@@ -69,31 +91,35 @@ def delivery(body: str, number: int = 1, **changes: Any) -> Delivery:
         "recorded_at": 1_000.0,
         **changes,
     }
-    recipient = given.pop("recipient", ALICE)
-    return contract.delivery(recipient, sender=OURS, message=contract.message(body), **given)
+    recipient, sender = given.pop("recipient", ALICE), given.pop("sender", OURS)
+    message = contract.message(body, **given.pop("message", {}))
+    return contract.delivery(recipient, sender=sender, message=message, **given)
 
 
 @asynccontextmanager
 async def rig(
-    *, public: bool = True, transport_settings: dict[str, Any] | None = None, **stand_in: Any
+    *,
+    public: bool = True,
+    transport_settings: dict[str, Any] | None = None,
+    numbers: Sequence[str] = (OURS,),
+    files: Files | None = None,
+    **stand_in: Any,
 ) -> AsyncIterator[Rig]:
     """Everything running. `stand_in` are options of the stand-in. On leaving, the contract is checked."""
     report = twilio_contract.Report()
     now = [1_000.0]
     async with _web_server() as (base, serve):
-        twilio = TwilioStandIn(
-            ACCOUNT, TOKEN, {OURS: f"{base}/hooks/sms/message"}, check=report.check, **stand_in
-        )
+        hooks = dict.fromkeys(numbers, f"{base}/hooks/sms/message")
+        twilio = TwilioStandIn(ACCOUNT, TOKEN, hooks, check=report.check, **stand_in)
         async with twilio.running() as api_url:
-            adapter = SmsAdapter(
-                settings(api_url=api_url, **(transport_settings or {})),
-                context(base if public else ""),
-                clock=lambda: now[0],
-            )
+            given = {"numbers": tuple(numbers), **(transport_settings or {})}
+            around = context(base if public else "", Forgetful(lambda: now[0]), files)
+            adapter = SmsAdapter(settings(api_url=api_url, **given), around, clock=lambda: now[0])
             serve(adapter)
-            inbox = MemoryInbox({OURS})
+            inbox = MemoryInbox(set(numbers))
             async with adapter.running(inbox):
-                yield Rig(adapter, inbox, twilio, report, base, now)
+                yield Rig(adapter, inbox, twilio, report, base, now, around, given)
+        assert twilio.given_away == []
     assert report.faults == []
 
 

@@ -121,6 +121,10 @@ class World:
     ) -> None:
         """A mail for a user, handed in as a mail server does; returns after the 250."""
         mail = letter(sender, self.address_of(user), text, message_id=message_id, subject=subject)
+        await self.hand_in(user, mail, sender)
+
+    async def hand_in(self, user: ChatUser, mail: EmailMessage, sender: str = ALICE) -> None:
+        """Any mail for a user; returns after the 250."""
         refused = await asyncio.to_thread(
             hand_in, self.gateway.smtp_port, sender, [self.address_of(user)], bytes(mail)
         )
@@ -214,30 +218,42 @@ async def world(
     *,
     run: bool = True,
     allow: tuple[str, ...] = (),
+    settings: str = "",
     extra: str = "",
     carrier: Mapping[str, Any] | None = None,
+    sms: Mapping[str, Any] | None = None,
+    strangers: str = "everyone",
+    mail: str = "",
 ) -> AsyncIterator[World]:
     """All of it, started; undone at the end. With `run=False` the gateway has its settings only.
 
-    `allow` and `extra` are GatewayProcess's, `carrier` are the stand-in's options.
+    `allow`, `settings` (its `gateway`), `extra`, `strangers` and `mail` are GatewayProcess's, `carrier` are the stand-in's options.
     """
     async with AsyncExitStack() as stack:
         contract = twilio_contract.Report()
-        mail = MailServer()
-        stack.push_async_callback(mail.close)
-        await mail.come()
-        gateway = GatewayProcess(numbers=NUMBERS, allow=allow, extra=extra)
+        mail_server = MailServer()
+        stack.push_async_callback(mail_server.close)
+        await mail_server.come()
+        gateway = GatewayProcess(
+            numbers=NUMBERS,
+            allow=allow,
+            gateway=settings,
+            extra=extra,
+            strangers=strangers,
+            mail=mail,
+            sms=sms,
+        )
         stack.callback(gateway.close)
         hooks = dict.fromkeys(NUMBERS, gateway.hook)
         twilio = TwilioStandIn(ACCOUNT_SID, AUTH_TOKEN, hooks, check=contract.check, **(carrier or {}))
         api_url = await stack.enter_async_context(twilio.running())
-        gateway.connect(FarEnds(server, MAIL, SMS, mail.port, api_url))
+        gateway.connect(FarEnds(server, MAIL, SMS, mail_server.port, api_url))
         gateway.prepare()
         stack.push_async_callback(asyncio.to_thread, gateway.stop)
         if run:
             await asyncio.to_thread(gateway.start)
         users = await stack.enter_async_context(AsyncExitStack())
-        here = World(server, gateway, mail, twilio, contract, users)
+        here = World(server, gateway, mail_server, twilio, contract, users)
         try:
             yield here
             here.assert_no_surprises()

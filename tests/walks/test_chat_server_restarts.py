@@ -9,7 +9,7 @@ from bridge.demo.phone import Refuse
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL
 from tests.conftest import COMPONENTS
-from tests.support.client import ChatUser, body_of, error_text, is_chat
+from tests.support.client import ChatUser, body_of, is_chat
 from tests.support.servers import Ejabberd
 from tests.walks.gateway import (
     AFTER_CRASH,
@@ -23,6 +23,11 @@ from tests.walks.gateway import (
     World,
     world,
 )
+
+
+def once(user: ChatUser, jid: str) -> list[str]:
+    """The bodies of the messages from a contact, in order; each stanza id once."""
+    return list({one["id"]: body_of(one) for one in user.heard if is_chat(one, jid)}.values())
 
 
 async def serve_again(walk: World) -> None:
@@ -52,13 +57,14 @@ async def test_what_came_in_while_prosody_was_away_is_read_after(walk: World, en
 
     await serve_again(walk)
     await mira.login()
-    assert "from Bob" in body_of(await mira.message_from(BOB_JID, within=AFTER_CRASH))
+    await mira.message_from(BOB_JID, containing="from Bob", within=AFTER_CRASH)
     for n in range(5):
-        assert f"mail {n}" in body_of(await mira.message_from(ALICE_JID, within=AFTER_CRASH))
-        assert body_of(await mira.message_from(PLUMBER_JID, within=AFTER_CRASH)) == f"text {n}"
+        await mira.message_from(ALICE_JID, containing=f"mail {n}", within=AFTER_CRASH)
+        await mira.message_from(PLUMBER_JID, containing=f"text {n}", within=AFTER_CRASH)
     await mira.receipt_for(mira.say(ALICE_JID, "after"))
-    assert len(mira.bodies_from(ALICE_JID)) == 6
-    assert len(mira.bodies_from(PLUMBER_JID)) == 5
+    # What a kill made doubtful may come again, under the same id: for clients that is no message more.
+    assert [body.strip() for body in once(mira, ALICE_JID)] == ["before", *(f"mail {n}" for n in range(5))]
+    assert once(mira, PLUMBER_JID) == [f"text {n}" for n in range(5)]
     assert walk.gateway.pid == pid
     await walk.ready()
 
@@ -87,13 +93,13 @@ async def test_what_a_killed_server_may_have_lost_is_said_again_under_the_same_i
     assert ids == [known["id"], first["id"], first["id"]]
 
 
-async def test_receipts_and_errors_that_fall_due_meanwhile_come_after(walk: World) -> None:
+async def test_receipts_and_errors_that_fall_due_meanwhile_are_read_after(walk: World) -> None:
     mira = await walk.user()
     walk.mail.now.latency = lambda: 0.5
     walk.carrier.latency = lambda: 0.5
     walk.carrier.fail(BAKER, Refuse(21614, 400, "not a mobile number"))
     mailed, texted = mira.say(ALICE_JID, "slow mail"), mira.say(PLUMBER_JID, "slow text")
-    refused = mira.say(BAKER_JID, "to a landline")
+    mira.say(BAKER_JID, "to a landline")
     for transport, count in (("mail", 1), ("sms", 2)):
 
         async def recorded(transport: str = transport, count: int = count) -> bool:
@@ -105,12 +111,19 @@ async def test_receipts_and_errors_that_fall_due_meanwhile_come_after(walk: Worl
     await walk.mail.arrived("slow mail")
     await walk.carrier.until(lambda: walk.carrier.sent_to(PLUMBER) != [])
     await serve_again(walk)
+    await walk.ready()
+    # Everything goes to the server before she is there again: what it does not keep must come otherwise.
+    await walk.until(lambda: nothing_waits(walk))
     await mira.login()
     for stanza_id in (mailed, texted):
         await mira.receipt_for(stanza_id, within=AFTER_CRASH)
-    assert "landline" in error_text(await mira.error_for(refused, within=AFTER_CRASH))
+    await mira.message_from(BAKER_JID, containing="landline", within=AFTER_CRASH)
     assert walk.mail.texts() == ["slow mail"]
     assert len(walk.carrier.sent_to(PLUMBER)) == 1
+
+
+async def nothing_waits(walk: World) -> bool:
+    return await walk.metric("passerelle_queue_deliveries") == 0
 
 
 async def test_killed_while_messages_stream_in_none_is_lost(walk: World) -> None:
@@ -133,14 +146,11 @@ async def test_killed_while_messages_stream_in_none_is_lost(walk: World) -> None
         await mira.login()
     await writing
 
-    def heard() -> dict[str, str]:
-        return {one["id"]: body_of(one) for one in mira.heard if is_chat(one, ALICE_JID)}
-
     async def all_there() -> bool:
-        return len(heard()) == count + 1
+        return len(once(mira, ALICE_JID)) == count + 1
 
     await walk.until(all_there, AFTER_CRASH)
-    numbers = [int(body.split("number ")[1].split(";")[0]) for body in list(heard().values())[1:]]
+    numbers = [int(body.split("number ")[1].split(";")[0]) for body in once(mira, ALICE_JID)[1:]]
     assert sorted(numbers) == list(range(count))
 
 
@@ -190,10 +200,11 @@ async def test_ejabberd_restarted_loses_nothing_either(beside_ejabberd: World) -
     assert (await walk.carrier.phone(PLUMBER).reply("a text", to=number)).status == 200
     await serve_again(walk)
     await mira.login()
-    assert "meanwhile" in body_of(await mira.message_from(ALICE_JID, within=AFTER_CRASH))
-    assert body_of(await mira.message_from(PLUMBER_JID, within=AFTER_CRASH)) == "a text"
+    await mira.message_from(ALICE_JID, containing="meanwhile", within=AFTER_CRASH)
+    await mira.message_from(PLUMBER_JID, containing="a text", within=AFTER_CRASH)
     await walk.ready()
     await mira.receipt_for(mira.say(ALICE_JID, "after"))
     await mira.receipt_for(mira.say(PLUMBER_JID, "after"))
-    assert len(mira.bodies_from(ALICE_JID)) == 2
+    assert [body.strip() for body in once(mira, ALICE_JID)] == ["before", "meanwhile"]
+    assert once(mira, PLUMBER_JID) == ["a text"]
     assert walk.gateway.pid == pid

@@ -160,6 +160,8 @@ async def test_a_user_who_is_offline_reads_it_at_the_next_login(
     async def walk_through(server: PrivateProsody, *, bounces: bool) -> None:
         async with world(server) as walk:
             mira = await walk.user()
+            for transport in (MAIL, SMS):  # whose presence they don't see would have to wait for an hour
+                await mira.presence_from(transport, "subscribe")
             await mira.logout()
             await walk.write_mail(mira, "while you were out")
             number = (await walk.passerelle("users", "show", mira.bare)).split("sms", 1)[1].split()[0]

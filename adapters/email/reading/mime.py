@@ -31,6 +31,7 @@ _READ = frozenset(
         "content-type",
         "content-transfer-encoding",
         "content-disposition",
+        "content-id",
         "subject",
         "from",
         "date",

@@ -31,6 +31,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_blobs_expires_at"), "blobs", ["expires_at"], unique=False)
     op.create_table(
+        "cursors",
+        sa.Column("name", sa.String(length=512), nullable=False),
+        sa.Column("value", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
+    )
+    op.create_table(
         "intake",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("transport", sa.String(length=64), nullable=False),
@@ -67,11 +73,16 @@ def upgrade() -> None:
         sa.Column("transport", sa.String(length=64), nullable=False),
         sa.Column("remote_id", sa.String(length=998), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("recipient", sa.String(length=320), server_default="", nullable=False),
         sa.Column("code", sa.String(length=64), server_default="", nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statuses")),
         sa.UniqueConstraint(
-            "transport", "remote_id", "outcome", name=op.f("uq_statuses_transport_remote_id_outcome")
+            "transport",
+            "remote_id",
+            "outcome",
+            "recipient",
+            name=op.f("uq_statuses_transport_remote_id_outcome_recipient"),
         ),
     )
     op.create_table(
@@ -97,14 +108,16 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("transport", sa.String(length=64), nullable=False),
-        sa.Column("address", sa.String(length=320), nullable=False),
-        sa.Column("original", sa.String(length=320), nullable=False),
+        sa.Column("address", sa.String(length=1023), nullable=False),
+        sa.Column("original", sa.String(length=1023), nullable=False),
         sa.Column("local", sa.String(length=1023), nullable=False),
         sa.Column("name", sa.String(length=256), server_default="", nullable=False),
         sa.Column("subscribed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("standing", sa.String(length=8), server_default="", nullable=False),
         sa.Column("muted", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("list_name", sa.String(length=256), server_default="", nullable=False),
+        sa.Column("posts", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("asked", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -124,6 +137,12 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("transport", sa.String(length=64), nullable=False),
         sa.Column("people", sa.String(length=1024), nullable=False),
+        sa.Column(
+            "displayed_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default="0",
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_conversations_user_id"), ondelete="CASCADE"
         ),
@@ -141,10 +160,19 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=256), server_default="", nullable=False),
         sa.Column("choices", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("shared", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_lines_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lines")),
-        sa.UniqueConstraint("transport", "address", name=op.f("uq_lines_transport_address")),
         sa.UniqueConstraint("user_id", "transport", name=op.f("uq_lines_user_id_transport")),
+    )
+    op.create_index(op.f("ix_lines_transport_address"), "lines", ["transport", "address"], unique=False)
+    op.create_index(
+        "uq_lines_transport_address",
+        "lines",
+        ["transport", "address"],
+        unique=True,
+        sqlite_where=sa.text("NOT shared"),
+        postgresql_where=sa.text("NOT shared"),
     )
     op.create_table(
         "proofs",
@@ -160,6 +188,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_proofs")),
         sa.UniqueConstraint("user_id", "transport", name=op.f("uq_proofs_user_id_transport")),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("line_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("address", sa.String(length=320), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("brought_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["line_id"], ["lines.id"], name=op.f("fk_accounts_line_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("line_id", name=op.f("pk_accounts")),
     )
     op.create_table(
         "conversation_contacts",
@@ -190,6 +229,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=998), server_default="", nullable=False),
         sa.Column("ids", sa.Text(), server_default="", nullable=False),
         sa.Column("last_in_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("answered_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("used_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"],
@@ -227,6 +267,10 @@ def upgrade() -> None:
         sa.Column("parts_left", sa.Integer(), server_default="1", nullable=False),
         sa.Column("told", sa.String(length=8), server_default="", nullable=False),
         sa.Column("receipt_at", sa.Double(), nullable=True),
+        sa.Column("envelope_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("lines", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("corrects_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("delayed_at", sa.Double(), nullable=True),
         sa.Column("files", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"],
@@ -240,6 +284,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
     )
     op.create_index(op.f("ix_messages_conversation_id"), "messages", ["conversation_id"], unique=False)
+    op.create_index(
+        "ix_messages_envelope_id",
+        "messages",
+        ["envelope_id"],
+        unique=False,
+        sqlite_where=sa.text("envelope_id IS NOT NULL"),
+        postgresql_where=sa.text("envelope_id IS NOT NULL"),
+    )
     op.create_index(
         "ix_messages_remote_id",
         "messages",
@@ -288,6 +340,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=9), nullable=False),
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.Column("hold_until", sa.Double(), server_default="0", nullable=False),
+        sa.Column("waits_for", sa.String(length=8), server_default="", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("uncertain", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("first_tried_at", sa.Double(), nullable=True),
@@ -297,7 +350,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("code", sa.String(length=64), server_default="", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('message', 'file', 'receipt', 'error', 'notice')", name=op.f("ck_deliveries_kind")
+            "kind IN ('message', 'own', 'file', 'receipt', 'error', 'notice')",
+            name=op.f("ck_deliveries_kind"),
         ),
         sa.ForeignKeyConstraint(
             ["message_id"], ["messages.id"], name=op.f("fk_deliveries_message_id"), ondelete="CASCADE"

@@ -1,0 +1,286 @@
+"""Users' own mailboxes at work: each is followed by itself, and sends through its own server.
+
+One that is broken, slow or hostile costs its owner alone: connections, time, memory and attempts are
+counted for each.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import structlog
+from aiosmtplib.errors import SMTPAuthenticationError
+
+from adapters.email import headers, own_account
+from adapters.email.catch_all import return_path
+from adapters.email.compose import Mail
+from adapters.email.imap_client import Client, CommandRefused, ImapTrouble, LoginRefused, connected
+from adapters.email.imap_in import Folder, Watch
+from adapters.email.imap_words import sent_folder
+from adapters.email.own_account import OwnAccount, Places, Seal
+from adapters.email.smtp_out import Submitter
+from adapters.email.smtp_pool import Connection, NoConnection, Pool, Smarthost
+from adapters.email.sourced import PLACE, SENT
+from bridge.kit import keep_trying
+from bridge.model import Envelope
+from bridge.ports import Account, BadAccount, CheckedAccount, Displayed, Fate, Inbox, Scope, TryLater
+
+log = structlog.get_logger()
+
+_ASK_AGAIN = 300.0  # seconds after which the record is asked for accounts, told or not
+_REFUSED_PAUSE = 900.0  # seconds after a refused login: more would lock the account at its provider
+_REST = 30.0  # seconds in which a server that could not be reached is left alone
+_CHECKS = 4  # at a time
+_CHECK_WITHIN = 50.0
+_STAGGER = 0.05  # seconds between the first connections of accounts
+
+_WRONG_PASSWORD = (
+    "✗ Your mail account {address} does not open any more: the server refuses name or password. "
+    "Mail waits there until you bring the account here again with the new password."
+)
+_LOST_KEY = "✗ The password of your mail account {address} cannot be read any more. Please bring it again."
+_UNREACHABLE = "Your mail server {host} cannot be reached just now. This is tried again by itself."
+_NO_LOGIN = "Your mail server {host} refuses your password. Bring your account here again with the new one."
+
+
+class _NotingPool(Pool):
+    """Remembers whether it was the login that kept us out."""
+
+    login_refused = False
+
+    @asynccontextmanager
+    async def lease(self, *, new: bool = False) -> AsyncIterator[Connection]:
+        try:
+            async with super().lease(new=new) as connection:
+                self.login_refused = False
+                yield connection
+        except NoConnection as error:
+            self.login_refused = isinstance(error.__cause__, SMTPAuthenticationError)
+            raise
+
+
+class AccountSender:
+    """Sends as one user through the server of their own."""
+
+    def __init__(self, smarthost: Smarthost, places: Places, clock: Callable[[], float]) -> None:
+        self._host = smarthost.host
+        self._places = places
+        self._clock = clock
+        self.pool = _NotingPool(smarthost, clock)
+        self._submitter = Submitter(self.pool, smarthost)
+        self._rests_until = 0.0
+
+    async def submit(self, mail: Mail) -> Mapping[str, Fate]:
+        """What became of each recipient. No fate speaks of more than its own delivery."""
+        if self._clock() < self._rests_until:
+            return self._away(mail)
+        try:
+            await self._places.resolve(self._host)
+        except ImapTrouble:
+            return self._away(mail)
+        fates = await self._submitter.submit(mail)
+        if any(isinstance(fate, TryLater) and fate.scope is Scope.OUTLET for fate in fates.values()):
+            # The outlet serves everybody: it must not pause for one user's server.
+            self._rests_until = self._clock() + _REST
+            return self._away(mail)
+        return fates
+
+    def _away(self, mail: Mail) -> Mapping[str, Fate]:
+        words = _NO_LOGIN if self.pool.login_refused else _UNREACHABLE
+        return dict.fromkeys(mail.recipients, TryLater(words.format(host=self._host)))
+
+
+class AccountWatch:
+    """Follows the inbox and the sent mails of one account."""
+
+    def __init__(
+        self,
+        account: Account,
+        own: OwnAccount,
+        places: Places,
+        inbox: Inbox,
+        transport: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._account = account
+        self._own = own
+        self._places = places
+        self._inbox = inbox
+        self._transport = transport
+        self._clock = clock
+        self._watches: dict[str, Watch] = {}
+        self._login_tell = f"login {account.line_id} {hashlib.sha256(account.sealed).hexdigest()}"
+
+    async def run(self, delay: float = 0.0) -> None:
+        await asyncio.sleep(delay)
+        await keep_trying(f"account {self._account.line_id}", self._attempt, longest_pause=_ASK_AGAIN)
+
+    def mark_seen(self, place: str) -> None:
+        """Flag the mail that lay there (`folder:validity:uid`), if that is a folder that is followed."""
+        folder, validity, uid = _place(place)
+        watch = self._watches.get(folder)
+        if watch is not None:
+            watch.mark_seen(validity, uid)
+
+    async def _attempt(self) -> None:
+        """Both folders until one of them breaks. A refused login is told, and not tried again soon."""
+        refused = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_inbox())
+                group.create_task(self._follow_sent())
+        except* LoginRefused:
+            refused = True
+        if refused:
+            log.warning("an account does not open", account=self._account.line_id)
+            words = _WRONG_PASSWORD.format(address=self._account.address)
+            await self._inbox.tell(self._account.jid, words, once=self._login_tell)
+            await asyncio.sleep(_REFUSED_PAUSE)
+
+    async def _follow_inbox(self) -> None:
+        async with connected(self._own.imap_login(self._places)) as client:
+            await self._watch("INBOX", sent=False).follow(client)
+
+    async def _follow_sent(self) -> None:
+        async with connected(self._own.imap_login(self._places)) as client:
+            name = await self._sent_name(client)
+            if name:
+                try:
+                    await self._watch(name, sent=True).follow(client)
+                except CommandRefused:
+                    log.info("sent mails cannot be followed", account=self._account.line_id)
+
+    async def _sent_name(self, client: Client) -> str:
+        try:
+            return sent_folder(await client.folders())
+        except CommandRefused:
+            return ""
+
+    def _watch(self, name: str, *, sent: bool) -> Watch:
+        if name not in self._watches:
+            cursor = f"account/{self._account.line_id}/{'sent' if sent else 'inbox'}"
+            folder = Folder(name, cursor, partial(self._address, sent))
+            self._watches[name] = Watch(folder, self._inbox, self._clock)
+        return self._watches[name]
+
+    async def _address(self, sent: bool, raw: bytes, place: str) -> Envelope:
+        return Envelope(
+            transport=self._transport,
+            sender=return_path(headers.read(raw)),
+            recipients=(self._account.address,),
+            received_at=self._clock(),
+            headers={SENT: "yes"} if sent else {PLACE: place},
+        )
+
+
+def _place(text: str) -> tuple[str, int, int]:
+    folder, validity, uid = text.rsplit(":", 2)
+    return folder, int(validity), int(uid)
+
+
+class Desk:
+    """All accounts of one transport."""
+
+    def __init__(
+        self, transport: str, domains: Sequence[str], seal: Seal, places: Places, most: int
+    ) -> None:
+        self._transport = transport
+        self._domains = domains
+        self._seal = seal
+        self._places = places
+        self._most = most
+        self._changed = asyncio.Event()
+        self._checks = asyncio.Semaphore(_CHECKS)
+        self._working: dict[Account, asyncio.Task[None]] = {}
+        self._watches: dict[str, AccountWatch] = {}
+        self._senders: dict[str, AccountSender] = {}
+
+    def changed(self) -> None:
+        self._changed.set()
+
+    async def check(self, fields: Mapping[str, str]) -> CheckedAccount:
+        """As ports.Accounts.check_account says."""
+        account = own_account.from_form(fields, self._places, self._domains)
+        try:
+            async with asyncio.timeout(_CHECK_WITHIN), self._checks:
+                await own_account.check(account, self._places, self._domains[0])
+        except TimeoutError as error:
+            raise BadAccount("Your mail servers take too long to answer. Try again later.") from error
+        return CheckedAccount(account.address, self._seal.close(account))
+
+    def sender(self, address: str) -> AccountSender | None:
+        """Through what the line with this address sends; None if it has no account."""
+        return self._senders.get(address)
+
+    def displayed(self, messages: Sequence[Displayed]) -> None:
+        for one in messages:
+            watch = self._watches.get(one.recipient)
+            if watch is not None and PLACE in one.memo:
+                watch.mark_seen(one.memo[PLACE])
+
+    @asynccontextmanager
+    async def running(self, inbox: Inbox) -> AsyncIterator[None]:
+        """Every account at work; leaving it ends them all."""
+        await self._compare(inbox)
+        keeping = asyncio.create_task(self._keep(inbox), name=f"accounts of {self._transport}")
+        try:
+            yield
+        finally:
+            tasks = [keeping, *self._working.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._working.clear()
+
+    async def _keep(self, inbox: Inbox) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_AGAIN):
+                    await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._compare(inbox)
+            except Exception as error:  # the record is away: another time
+                log.warning("accounts were not looked up", error=type(error).__name__)
+
+    async def _compare(self, inbox: Inbox) -> None:
+        """Begin what is new, end what is gone or has changed."""
+        present = list(await inbox.accounts())
+        if len(present) > self._most:
+            log.warning("more accounts than [accounts].most", accounts=len(present), most=self._most)
+        wanted = present[: self._most]
+        gone = [self._working.pop(one) for one in list(self._working) if one not in wanted]
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        new = [one for one in wanted if one not in self._working]
+        for number, account in enumerate(new):
+            try:
+                own = self._seal.open(account.sealed)
+            except own_account.Unreadable:
+                log.error("an account cannot be read: has the master key changed?", account=account.line_id)
+                words = _LOST_KEY.format(address=account.address)
+                await inbox.tell(account.jid, words, once=f"key {account.line_id}")
+                continue
+            watch = AccountWatch(account, own, self._places, inbox, self._transport, time.time)
+            sender = AccountSender(own.smarthost(self._domains[0]), self._places, time.monotonic)
+            self._watches[account.address], self._senders[account.address] = watch, sender
+            self._working[account] = asyncio.create_task(
+                self._work(account, watch, sender, number * _STAGGER), name=f"account {account.line_id}"
+            )
+
+    async def _work(
+        self, account: Account, watch: AccountWatch, sender: AccountSender, delay: float
+    ) -> None:
+        tidying = asyncio.create_task(sender.pool.tidy())
+        try:
+            await watch.run(delay)
+        finally:
+            if self._senders.get(account.address) is sender:
+                del self._senders[account.address], self._watches[account.address]
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+            await sender.pool.close()

@@ -1,0 +1,234 @@
+"""The way in by text: lines to the gateway, and slash commands in a contact's chat. Text in, text out.
+
+Forgiving in spelling; asks for what is missing, and remembers for a while what it asked.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bridge.addressing import to_local
+from bridge.commands import running, tree
+from bridge.commands.account import REGISTER
+from bridge.commands.addressing import FirstLine, first_line
+from bridge.commands.model import Command, Context, Invalid, Kind, Refused, Reply, Where
+from bridge.commands.running import Asking
+from bridge.gateway import Denied, Written
+from bridge.i18n import tr, translate
+
+LASTS = 300.0  # seconds that a question waits for its answer
+_MOST_QUESTIONS = 1_000
+_STOP = frozenset({"cancel", "stop", "abbrechen", "abbruch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, and of whom."""
+
+    context: Context
+    command: Command
+    asked: Asking
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the user reads, in their language, and what else follows."""
+
+    text: str
+    reply: Reply | None = None
+
+
+class Dialogue:
+    """One for each transport."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._questions: dict[tuple[str, str], Question] = {}  # by bare JID and node of the chat
+
+    # --- to the gateway ---
+
+    async def at_gateway(self, context: Context, text: str) -> Answer:
+        """A line to the gateway's own JID. Never raises for what was typed."""
+        try:
+            return await self._at_gateway(context, text.strip())
+        except (Refused, Invalid) as refusal:
+            return Answer(translate(_text(refusal), context.language))
+        except Denied as denied:
+            return Answer(translate(denied.text, context.language))
+
+    async def _at_gateway(self, context: Context, text: str) -> Answer:
+        word, _, rest = text.lstrip("/").partition(" ")
+        command = tree.named(context, word.rstrip(":!."), Where.GATEWAY)
+        question = self._take(context)
+        if question is not None and (command is None or question.asked.missing.kind is Kind.BOOL):
+            if word.casefold() in _STOP:
+                return Answer(translate(tr("Nothing was changed."), context.language))
+            if command is None:
+                return await self._answered(context, question, text)
+        if command is not None:
+            return await self._run(await self._speaking(context, command, word), command, rest)
+        adapter = context.services.wishes.transport(context.transport).adapter
+        found = first_line(adapter, text)
+        if found is not None:
+            return await self._first_line(context, found)
+        return await self._guess(context, word, rest)
+
+    async def _speaking(self, context: Context, command: Command, word: str) -> Context:
+        """Whoever types a command in a language reads that language from then on."""
+        language = command.language_of(word.casefold().rstrip(":!."))
+        if not language or language == context.language:
+            return context
+        await context.services.wishes.spoke(context.jid, language, registered=context.line is not None)
+        spoken = context.services.wishes.gateway.languages.of(context.jid, language)
+        return replace(context, language=spoken)
+
+    async def _guess(self, context: Context, word: str, rest: str) -> Answer:
+        close = tree.nearest(context, word, Where.GATEWAY)
+        if close is None:
+            hint = tr("I do not understand this. Type help, or an address and your first line.")
+            return Answer(translate(hint, context.language))
+        command, name = close
+        if command.exact:
+            return Answer(
+                translate(tr("Did you mean {name}? Nothing was changed.", name=name), context.language)
+            )
+        return await self._run(context, command, rest)
+
+    async def _first_line(self, context: Context, found: FirstLine) -> Answer:
+        """Contact, conversation and first message in one."""
+        line = context.user
+        wishes = context.services.wishes
+        contact = await wishes.add(context.transport, context.jid, found.address, found.name[:200])
+        jid = f"{contact.local}@{wishes.transport(context.transport).jid}"
+        if not found.text:
+            told = tr(
+                "{who} is a contact now: {jid}. You write from {own}.",
+                who=found.address,
+                jid=jid,
+                own=line.address,
+            )
+            return Answer(translate(told, context.language), Reply("", introduces=(contact.local,)))
+        written = Written(
+            from_bare=context.jid,
+            from_full=context.full,
+            local=to_local(found.address),
+            stanza_id=context.stanza_id,
+            body=found.text,
+            wants_receipt=False,
+            language=context.language,
+        )
+        await wishes.write(context.transport, written)
+        told = tr(
+            "Goes to {who} from {own}. The chat with them is {jid}.",
+            who=found.address,
+            own=line.address,
+            jid=jid,
+        )
+        return Answer(translate(told, context.language), Reply("", introduces=(contact.local,)))
+
+    # --- in a contact's chat ---
+
+    async def in_chat(self, context: Context, text: str) -> Answer:
+        """A line that begins with one slash. Never sent out, never raises for what was typed."""
+        try:
+            return await self._in_chat(context, text)
+        except (Refused, Invalid) as refusal:
+            return Answer(translate(_text(refusal), context.language))
+        except Denied as denied:
+            return Answer(translate(denied.text, context.language))
+
+    async def _in_chat(self, context: Context, text: str) -> Answer:
+        # A line break ends the word as well: `/subject` may be followed by a whole message.
+        words = text[1:].split(maxsplit=1)
+        word = words[0] if words else ""
+        rest = text[1:].lstrip()[len(word) :].lstrip(" ")
+        command = tree.named(context, word, Where.CHAT)
+        question = self._take(context)
+        if question is not None and command is not None and command.name in ("yes", "no"):
+            return await self._answered(context, question, command.name)
+        if command is not None:
+            return await self._run(context, command, rest)
+        close = tree.nearest(context, word, Where.CHAT)
+        if close is not None:
+            told = tr(
+                "There is no /{word}. Did you mean /{name}? Nothing was sent.", word=word[:40], name=close[1]
+            )
+        else:
+            told = tr(
+                "There is no /{word}; nothing was sent. /help shows what there is; // sends a slash.",
+                word=word[:40],
+            )
+        return Answer(translate(told, context.language))
+
+    def ask_in_chat(self, context: Context, command: Command, asked: Asking) -> None:
+        """Somebody else asks here: /yes and /no answer."""
+        self._remember(context, command, asked)
+
+    # --- both ---
+
+    async def _run(self, context: Context, command: Command, rest: str) -> Answer:
+        return self._told(context, command, await running.begin(context, command, rest))
+
+    async def _answered(self, context: Context, question: Question, text: str) -> Answer:
+        # The question's own context: what is sent goes under the id of the line that asked for it.
+        asked_in = replace(question.context, language=context.language, line=context.line)
+        try:
+            outcome = await running.answer(asked_in, question.command, question.asked, text)
+        except Invalid as invalid:
+            self._remember(question.context, question.command, question.asked)
+            return Answer(translate(_text(invalid), context.language))
+        return self._told(asked_in, question.command, outcome)
+
+    def _told(self, context: Context, command: Command, outcome: Reply | Asking) -> Answer:
+        if isinstance(outcome, Reply):
+            return Answer(translate(outcome.text, outcome.language or context.language), outcome)
+        if context.local and outcome.missing.kind is not Kind.BOOL:
+            # In a chat the next plain line is a message: nothing is asked that it could be taken for.
+            raise Refused(tr("Write it like this: /{name} {usage}", name=command.name, usage=command.usage))
+        self._remember(context, command, outcome)
+        return Answer(_question(context, outcome))
+
+    def _remember(self, context: Context, command: Command, asked: Asking) -> None:
+        now = self._clock()
+        if len(self._questions) >= _MOST_QUESTIONS:
+            self._questions = {key: one for key, one in self._questions.items() if one.until > now}
+        if len(self._questions) < _MOST_QUESTIONS:
+            self._questions[context.jid, context.local] = Question(context, command, asked, now + LASTS)
+
+    def _take(self, context: Context) -> Question | None:
+        question = self._questions.pop((context.jid, context.local), None)
+        return question if question is not None and question.until > self._clock() else None
+
+    def forget(self, jid: str) -> None:
+        """Somebody left: what they were asked is void."""
+        for key in [key for key in self._questions if key[0] == jid]:
+            del self._questions[key]
+
+
+def _question(context: Context, asked: Asking) -> str:
+    language = context.language
+    texts = [translate(asked.step.text, language)] if asked.step.text and not _begun(asked) else []
+    label = translate(asked.missing.label, language)
+    if asked.missing.kind is Kind.BOOL:
+        hint = tr("/yes within 5 minutes.") if context.local else tr("Answer yes or no, please.")
+        texts.append(translate(hint, language))
+        return " ".join(texts) if context.local else "\n".join(texts)
+    if asked.missing.choices:
+        label = f"{label} ({', '.join(choice.value for choice in asked.missing.choices)})"
+    return "\n".join((*texts, f"{label}?" if label[-1].isalnum() else label))
+
+
+def _begun(asked: Asking) -> bool:
+    """Whether another field of the same step has been asked for already."""
+    return asked.missing is not asked.step.fields[0]
+
+
+def _text(error: Exception) -> str:
+    return error.args[0] if error.args else ""
+
+
+def asks_to_register(context: Context, text: str) -> bool:
+    """Whether a line says itself that somebody wants to register: then their first word is no more."""
+    word = text.strip().lstrip("/").partition(" ")[0].casefold()
+    return word in REGISTER.every_name()

@@ -1,0 +1,53 @@
+"""What commands have at hand. Wishes and Office are there always; the rest is found where it exists."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from bridge.office import Office
+from bridge.wishes import Wishes
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """What waits a moment before it goes (the Gateway). Each answers a sentence, or raises Denied."""
+
+    async def send_now(self, transport: str, jid: str, local: str) -> str:
+        """Let what waits for this contact go at once."""
+        ...
+
+    async def undo(self, transport: str, jid: str, local: str) -> str:
+        """Take back the last message to this contact, if it has not gone."""
+        ...
+
+    async def cancel(self, transport: str, jid: str, local: str, stanza_id: str = "") -> str:
+        """Take back the message with this id; without one, give up what is still being tried."""
+        ...
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Files of old messages (the Gateway). Raises Denied."""
+
+    async def file_again(self, transport: str, jid: str, number: int) -> str:
+        """Give a file again; answers a sentence or the file's address."""
+        ...
+
+    async def whole(self, transport: str, jid: str, local: str, stanza_id: str) -> str:
+        """The whole of the last message from this contact, or of the one that is answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    wishes: Wishes
+    office: Office
+
+    @property
+    def holds(self) -> Holds | None:
+        gateway = self.wishes.gateway
+        return gateway if isinstance(gateway, Holds) else None
+
+    @property
+    def files(self) -> Files | None:
+        gateway = self.wishes.gateway
+        return gateway if isinstance(gateway, Files) else None

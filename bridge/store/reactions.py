@@ -1,0 +1,43 @@
+"""Finds the message that a reaction from outside is about: all it has is that message's words."""
+
+from sqlalchemy import Connection, select
+
+from bridge.model import Reaction
+from bridge.options import REACTION, REACTS_TO
+from bridge.store.tables import messages
+
+_LOOKED_THROUGH = 200  # messages of the conversation, newest first
+_ENOUGH = 20  # letters by which a part of a longer message is known
+_ELLIPSES = ("…", "...")
+
+
+def options(connection: Connection, conversation_id: int, reaction: Reaction) -> dict[str, str]:
+    """Message.options that make the message a reaction; empty when what it is about is not found."""
+    rows = connection.execute(
+        select(messages.c.stanza_id, messages.c.body)
+        .where(messages.c.conversation_id == conversation_id, messages.c.stanza_id != "")
+        .order_by(messages.c.id.desc())
+        .limit(_LOOKED_THROUGH)
+    )
+    for row in rows:
+        if is_about(reaction.quoted, row.body):
+            return {REACTS_TO: row.stanza_id, REACTION: "" if reaction.removed else reaction.emoji}
+    return {}
+
+
+def is_about(quoted: str, body: str) -> bool:
+    """Whether a quotation is of this text: carriers and phones change quotes, dashes and spaces."""
+    quoted = quoted.strip()
+    cut = quoted.endswith(_ELLIPSES)
+    for ellipsis in _ELLIPSES:
+        quoted = quoted.removesuffix(ellipsis)
+    wanted, known = _letters(quoted), _letters(body)
+    if not wanted:
+        return quoted.strip() == body.strip() and bool(quoted.strip())
+    if wanted == known or (cut and known.startswith(wanted)):
+        return True
+    return len(wanted) >= _ENOUGH and wanted in known  # one part of a long message
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).casefold()

@@ -1,0 +1,138 @@
+"""Where mail is fetched from: how far each source has been read, users' own accounts, and what is read where.
+
+Every function is one transaction.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from bridge.model import Direction, Envelope, Kind, Line, LineId, Note
+from bridge.ports import Account, CheckedAccount, Displayed
+from bridge.store import inputs, people
+from bridge.store.rows import Lane, delivery_row, hash_key, insert_new, unpack
+from bridge.store.tables import accounts, conversations, cursors, deliveries, lines, messages, seen, users
+
+_MOST_DISPLAYED = 500
+
+
+def keep(
+    connection: Connection, items: Sequence[tuple[bytes, Envelope]], name: str, value: str | None
+) -> None:
+    """Record raw inputs together with how far their source has been read (unless `value` is None)."""
+    if items:
+        inputs.keep(connection, items)
+    if value is None:
+        return
+    statement = insert_new(connection, cursors).values(name=name, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[cursors.c.name], set_={"value": value})
+    )
+
+
+def cursor(connection: Connection, name: str) -> str:
+    found = connection.execute(select(cursors.c.value).where(cursors.c.name == name)).scalar_one_or_none()
+    return found or ""
+
+
+# --- accounts ---
+
+
+def bring(
+    connection: Connection, transport: str, jid: str, name: str, account: CheckedAccount, now: float
+) -> Line:
+    """Make the account the user's line, or put it in the place of the one before. Raises AddressTaken."""
+    line = people.register(connection, transport, jid, name, [account.address], now, move=True)
+    values = {"address": account.address, "sealed": account.sealed, "brought_at": now}
+    statement = insert_new(connection, accounts).values(line_id=line.id, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=[accounts.c.line_id], set_=values))
+    # Another account may lie at the same place: its folders are numbered otherwise.
+    connection.execute(
+        delete(cursors).where(cursors.c.name.startswith(f"{transport}/account/{line.id}/", autoescape=True))
+    )
+    return line
+
+
+def accounts_on(connection: Connection, transport: str) -> list[Account]:
+    """Those that count: the account of a line that has moved to another address does not."""
+    rows = connection.execute(
+        select(accounts.c.line_id, users.c.jid, lines.c.address, accounts.c.sealed)
+        .join(lines, lines.c.id == accounts.c.line_id)
+        .join(users, users.c.id == lines.c.user_id)
+        .where(lines.c.transport == transport, lines.c.address == accounts.c.address)
+        .order_by(accounts.c.line_id)
+    )
+    return [Account(LineId(row.line_id), row.jid, row.address, bytes(row.sealed)) for row in rows]
+
+
+# --- what users hear, and what they have read ---
+
+
+def tell(
+    connection: Connection, sender: str, outlet: str, jid: str, text: str, once: str, now: float
+) -> Lane:
+    """Record a line of the gateway's own for a user, unless it has been told already. Answers its lane."""
+    lane = (outlet, f"tell/{hash_key(jid)}")
+    if once:
+        key = {"key": hash_key("tell", outlet, jid, once), "at": now}
+        statement = insert_new(connection, seen).values(**key).on_conflict_do_nothing().returning(seen.c.key)
+        if connection.execute(statement).scalar_one_or_none() is None:
+            return lane
+    row = delivery_row(
+        lane,
+        Kind.NOTICE,
+        None,
+        sender=sender,
+        recipient=jid,
+        stanza_id=str(uuid.uuid4()),
+        note=Note("", text),
+        now=now,
+    )
+    connection.execute(insert(deliveries), [row])
+    return lane
+
+
+def displayed(connection: Connection, transport: str, jid: str, stanza_ids: Sequence[str]) -> list[Displayed]:
+    """The user has read these messages, and what came before them in their conversations. Answers what was
+    not known to be read yet, and has a memo of its adapter."""
+    newest = connection.execute(
+        select(messages.c.conversation_id, func.max(messages.c.id))
+        .where(
+            messages.c.transport == transport,
+            messages.c.stanza_id.in_(stanza_ids),
+            messages.c.direction == Direction.IN,
+            messages.c.to_jid == jid,
+        )
+        .group_by(messages.c.conversation_id)
+    ).all()
+    read: list[Displayed] = []
+    for conversation, message in newest:
+        read += _read_up_to(connection, conversation, message)
+    return read
+
+
+_UNREAD = (
+    select(messages.c.memo, lines.c.address)
+    .join(conversations, conversations.c.id == messages.c.conversation_id)
+    .join(lines, (lines.c.user_id == conversations.c.user_id) & (lines.c.transport == messages.c.transport))
+    .where(
+        messages.c.conversation_id == bindparam("conversation"),
+        messages.c.id > conversations.c.displayed_id,
+        messages.c.id <= bindparam("message"),
+        messages.c.direction == Direction.IN,
+        messages.c.memo != "",
+    )
+    .order_by(messages.c.id.desc())
+    .limit(_MOST_DISPLAYED)
+)
+
+
+def _read_up_to(connection: Connection, conversation: int, message: int) -> list[Displayed]:
+    rows = connection.execute(_UNREAD, {"conversation": conversation, "message": message}).all()
+    connection.execute(
+        update(conversations)
+        .where(conversations.c.id == conversation, conversations.c.displayed_id < message)
+        .values(displayed_id=message)
+    )
+    return [Displayed(row.address, unpack(row.memo)) for row in rows]

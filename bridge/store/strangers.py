@@ -1,0 +1,366 @@
+"""Senders whom a user does not know: what they write is kept, the user is asked, and decides.
+
+Who may through is decided by policy.admission. What is kept has its deliveries already, in the state
+held; a decision makes them due, in their order, or cancels them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from bridge.i18n import Phrase, tr, translate, trn
+from bridge.model import ContactId, Incoming, Kind, Note, State
+from bridge.options import MEMO_LIST, PAUSED, POSTS, STRANGERS
+from bridge.policy import ALLOWED, Admission, admission
+from bridge.ports import BadAddress
+from bridge.store.conversations import Found
+from bridge.store.rows import Lane, delivery_row, pack_note, unpack
+from bridge.store.tables import (
+    contacts,
+    conversation_contacts,
+    conversations,
+    deliveries,
+    lines,
+    messages,
+    users,
+)
+
+GATHER = 60.0  # seconds between two announcements: a wave of spam is one of them
+_MOST_NAMED = 10
+_MOST_HELD = 1_000  # deliveries looked at for one list
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody who wrote and waits to be let in."""
+
+    contact_id: ContactId
+    address: str
+    name: str  # as they call themselves; may be empty
+    subject: str  # of their first message
+    number: int  # what the user types; 0 before they were announced
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose line it is, as far as letting in goes."""
+
+    user_id: int
+    transport: str
+    jid: str  # bare
+    language: str
+    gateway: str  # JID of the transport's component
+    policy: str  # for unknown senders
+    paused: bool
+
+
+def owner_of(row: Any, transport: str, gateway: str, default: str) -> Owner:
+    """From a row with user_id, jid, language, spoken and choices."""
+    choices = unpack(row.choices)
+    return Owner(
+        row.user_id,
+        transport,
+        row.jid,
+        row.language or row.spoken,
+        gateway,
+        choices.get(STRANGERS, default),
+        bool(choices.get(PAUSED)),
+    )
+
+
+def judge(owner: Owner, contact: Any) -> Admission:
+    """What happens to what this contact (address, standing, muted) writes to the owner."""
+    return admission(contact.address, contact.standing, owner.policy, set_aside=contact.muted or owner.paused)
+
+
+class Defaults(Protocol):
+    """What is needed of a transport."""
+
+    @property
+    def jid(self) -> str: ...
+    @property
+    def strangers(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message from outside that was let in, and how far."""
+
+    incoming: Incoming
+    line: Any  # the row of its recipient
+    found: Found
+    owner: Owner
+    verdict: Admission
+
+
+def let_in(
+    incoming: Sequence[Incoming], rows: Sequence[Any], found: Sequence[Found], grounds: Mapping[str, Defaults]
+) -> list[Arrived]:
+    """Judge what came; what comes from blocked senders is left out."""
+    arrived = []
+    for one, row, conversation in zip(incoming, rows, found, strict=True):
+        ground = grounds[one.transport]
+        owner = owner_of(row, one.transport, ground.jid, ground.strangers)
+        verdict = judge(owner, conversation)
+        if verdict is not Admission.DROP:
+            arrived.append(Arrived(one, row, conversation, owner, verdict))
+    return arrived
+
+
+def keep_back(
+    connection: Connection, arrived: Sequence[Arrived], message_ids: Sequence[int], now: float
+) -> list[Lane]:
+    """Of messages that were recorded, hold those that are not to be shown, and ask those whom to ask.
+    Answers lanes to ring."""
+    note_lists(connection, arrived)
+    held = [id_ for id_, one in zip(message_ids, arrived, strict=True) if one.verdict is not Admission.SHOW]
+    if not held:
+        return []
+    connection.execute(update(deliveries).where(deliveries.c.message_id.in_(held)).values(state=State.HELD))
+    behind = {one.found.contact_id for one in arrived if one.verdict is not Admission.SHOW}
+    connection.execute(update(contacts).where(contacts.c.id.in_(behind)).values(waiting=True))
+    asked = {
+        (one.owner.user_id, one.owner.transport): one.owner for one in arrived if one.verdict is Admission.ASK
+    }
+    return [lane for owner in asked.values() for lane in announce(connection, owner, now)]
+
+
+def pending(connection: Connection, user_id: int, transport: str) -> list[Stranger]:
+    """Who waits to be let in, in the order in which they wrote."""
+    rows = connection.execute(
+        select(
+            contacts.c.id,
+            contacts.c.original,
+            contacts.c.asked,
+            deliveries.c.sender_name,
+            messages.c.subject,
+        )
+        .join(conversation_contacts, conversation_contacts.c.contact_id == contacts.c.id)
+        .join(messages, messages.c.conversation_id == conversation_contacts.c.conversation_id)
+        .join(deliveries, deliveries.c.message_id == messages.c.id)
+        .where(
+            contacts.c.user_id == user_id,
+            contacts.c.transport == transport,
+            contacts.c.waiting,
+            contacts.c.standing == "",
+            ~contacts.c.muted,
+            deliveries.c.state == State.HELD,
+            deliveries.c.kind == Kind.MESSAGE,
+        )
+        .order_by(deliveries.c.id)
+        .limit(_MOST_HELD)
+    )
+    found: dict[int, Stranger] = {}
+    for row in rows:
+        before = found.get(row.id)
+        found[row.id] = Stranger(
+            ContactId(row.id),
+            row.original,
+            before.name if before else row.sender_name,
+            before.subject if before else row.subject,
+            row.asked,
+            before.messages + 1 if before else 1,
+        )
+    return list(found.values())
+
+
+# --- mailing lists: the first line to one goes to more people than the user may think ---
+
+
+class AsksFirst(BadAddress):
+    """A message was about to go to a mailing list, and its writer may not know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            tr("Posts to {name}. /yes within 5 min, or /to ADDRESS TEXT for one person alone.", name=name)
+        )
+
+
+def note_lists(connection: Connection, arrived: Sequence[Arrived]) -> None:
+    """Remember which contacts are mailing lists."""
+    for one in arrived:
+        name = one.incoming.memo.get(MEMO_LIST, "")
+        if name and not one.found.list_name:
+            mine = update(contacts).where(contacts.c.id == one.found.contact_id)
+            connection.execute(mine.where(contacts.c.list_name == "").values(list_name=name[:256]))
+
+
+def may_post(connection: Connection, found: Found, options: Mapping[str, str]) -> AsksFirst | None:
+    """Whether a message may go to this contact: why not yet, if it is a mailing list."""
+    if not found.list_name:
+        return None
+    if POSTS not in options:
+        return AsksFirst(found.list_name)
+    connection.execute(update(contacts).where(contacts.c.id == found.contact_id).values(posts=True))
+    return None
+
+
+# --- asking ---
+
+
+def announce(connection: Connection, owner: Owner, now: float) -> list[Lane]:
+    """Tell the user who waits, if somebody is new among them. Answers lanes to ring."""
+    waiting = pending(connection, owner.user_id, owner.transport)
+    if all(one.number for one in waiting):
+        return []
+    numbered = _number(connection, waiting)
+    lane = (f"xmpp:{owner.transport}", f"ask/{owner.user_id}")
+    text = announcement(numbered, owner.language)
+    mine = (deliveries.c.outlet == lane[0], deliveries.c.lane == lane[1])
+    last = connection.execute(
+        select(deliveries.c.id, deliveries.c.due_at, deliveries.c.state)
+        .where(*mine)
+        .order_by(deliveries.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is not None and last.state == State.WAITING and last.due_at > now:
+        note = pack_note(Note("", text))
+        connection.execute(update(deliveries).where(deliveries.c.id == last.id).values(note=note))
+        return [lane]
+    row = delivery_row(
+        lane,
+        Kind.NOTICE,
+        None,
+        sender=owner.gateway,
+        recipient=owner.jid,
+        stanza_id=f"ask-{owner.user_id}-{numbered[-1].contact_id}-{int(now)}",
+        note=Note("", text),
+        now=now,
+    )
+    if last is not None and last.due_at > now - GATHER:
+        row |= {"state": State.WAITING, "due_at": last.due_at + GATHER}
+    connection.execute(insert(deliveries), [row])
+    return [lane]
+
+
+def _number(connection: Connection, waiting: Sequence[Stranger]) -> list[Stranger]:
+    """Numbers go on from the highest that is in use, and begin again when nobody waits any more."""
+    following = max(one.number for one in waiting) + 1
+    numbered = []
+    for one in waiting:
+        number = one.number
+        if not number:
+            number, following = following, following + 1
+            connection.execute(update(contacts).where(contacts.c.id == one.contact_id).values(asked=number))
+        numbered.append(Stranger(one.contact_id, one.address, one.name, one.subject, number, one.messages))
+    return numbered
+
+
+def announcement(waiting: Sequence[Stranger], language: str) -> str:
+    """What the user reads: one sender in a line, several as a list."""
+    if len(waiting) == 1:
+        one = waiting[0]
+        return translate(
+            tr("{who}: accept {number} or block {number}?", who=described(one), number=one.number), language
+        )
+    heads = [f"{one.number}  {described(one)}" for one in waiting[:_MOST_NAMED]]
+    if len(waiting) > _MOST_NAMED:
+        heads.append(f"+{len(waiting) - _MOST_NAMED}")
+    first: Phrase = trn("{number} new sender:", "{number} new senders:", len(waiting))
+    last = tr(
+        "Answer for example: accept {one}, block {two}, block rest",
+        one=waiting[0].number,
+        two=waiting[1].number,
+    )
+    return "\n".join((translate(first, language), *heads, translate(last, language)))
+
+
+def described(one: Stranger) -> str:
+    """`✉ Jana Berg <jana@x.org> · Flat viewing`, on one line."""
+    name = " ".join(one.name.split())[:80]
+    who = f"{name} <{one.address}>" if name and name != one.address else one.address
+    subject = " ".join(one.subject.split())[:80]
+    return f"✉ {who} · {subject}" if subject else f"✉ {who}"
+
+
+# --- deciding ---
+
+
+def stand(connection: Connection, contact_ids: Iterable[int], standing: str) -> None:
+    """Whether contacts are allowed, blocked, or unknown again."""
+    connection.execute(
+        update(contacts).where(contacts.c.id.in_(list(contact_ids))).values(standing=standing, asked=0)
+    )
+
+
+def welcome_answered(connection: Connection, found: Sequence[Found], now: float) -> dict[int, list[Lane]]:
+    """Contacts whom a user has just written to are let in from now on, also those blocked before, and
+    what was kept of them goes. Answers lanes to ring, by contact."""
+    fresh = {one.contact_id: one for one in found if one.standing != ALLOWED}
+    if not fresh:
+        return {}
+    stand(connection, fresh, ALLOWED)
+    return {
+        id_: _end_waiting(connection, [id_], {"state": State.READY, "due_at": now})
+        for id_, one in fresh.items()
+        if one.waiting and not one.muted
+    }
+
+
+def owner(connection: Connection, jid: str, transport: str, gateway: str, default: str) -> Owner | None:
+    """The owner of a line; None for who is not registered."""
+    row = connection.execute(
+        select(lines.c.user_id, lines.c.choices, users.c.jid, users.c.language, users.c.spoken)
+        .join(users, users.c.id == lines.c.user_id)
+        .where(users.c.jid == jid, lines.c.transport == transport)
+    ).one_or_none()
+    return owner_of(row, transport, gateway, default) if row is not None else None
+
+
+def reconsider(connection: Connection, owner: Owner, now: float) -> list[Lane]:
+    """Something has changed (a decision, a setting): let go what may go, cancel what is blocked, ask
+    about who is left. Answers lanes to ring."""
+    waiting = connection.execute(
+        select(contacts.c.id, contacts.c.address, contacts.c.standing, contacts.c.muted).where(
+            contacts.c.user_id == owner.user_id,
+            contacts.c.transport == owner.transport,
+            contacts.c.waiting,
+        )
+    ).all()
+    verdicts = [(row.id, judge(owner, row)) for row in waiting]
+    lanes: list[Lane] = []
+    for verdict, values in (
+        (Admission.SHOW, {"state": State.READY, "due_at": now}),
+        (Admission.DROP, {"state": State.CANCELLED, "settled_at": now}),
+    ):
+        ids = [id_ for id_, its in verdicts if its is verdict]
+        if ids:
+            lanes += _end_waiting(connection, ids, values)
+    if any(verdict is Admission.ASK for _, verdict in verdicts):
+        lanes += announce(connection, owner, now)
+    return lanes
+
+
+def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dict[str, Any]) -> list[Lane]:
+    theirs = (
+        select(messages.c.id)
+        .join(conversation_contacts, conversation_contacts.c.conversation_id == messages.c.conversation_id)
+        .where(conversation_contacts.c.contact_id.in_(contact_ids))
+    )
+    rows = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.message_id.in_(theirs.scalar_subquery()), deliveries.c.state == State.HELD)
+        .values(**values)
+        .returning(deliveries.c.outlet, deliveries.c.lane)
+    ).all()
+    connection.execute(update(contacts).where(contacts.c.id.in_(contact_ids)).values(waiting=False, asked=0))
+    return list({(row.outlet, row.lane) for row in rows})
+
+
+def held_of(connection: Connection, user_id: int, transport: str) -> int:
+    """How many messages are kept for a user."""
+    count = connection.execute(
+        select(func.count())
+        .select_from(deliveries)
+        .join(messages, messages.c.id == deliveries.c.message_id)
+        .join(conversations, conversations.c.id == messages.c.conversation_id)
+        .where(
+            conversations.c.user_id == user_id,
+            conversations.c.transport == transport,
+            deliveries.c.state == State.HELD,
+        )
+    ).scalar_one()
+    return int(count)
