@@ -349,6 +349,8 @@ async def _chores(
                 await work()
             except StoreFailed as error:
                 log.warning("a chore failed", error=str(error)[:200])
+            except Exception as error:  # a bug here must not end the chores of all days to come
+                log.exception("a chore broke", error=type(error).__name__)
 
     tasks = [
         asyncio.create_task(repeat(tidy, _UPKEEP_EVERY), name="upkeep"),

@@ -52,13 +52,14 @@ from bridge.ports import (
 from bridge.sources import Sources
 from bridge.store import asking, desk, inputs, invites, people, recording, reports, strangers
 from bridge.store.attaching import message_stanza
-from bridge.store.changing import Changed, Name, Retraction, Talk
+from bridge.store.changing import Changed, Retraction, Talk
 from bridge.store.directing import Misdirected
 from bridge.store.engine import Store
 from bridge.store.outward import Step, carry
 from bridge.store.recording import Draft, Ground, Recorded
 from bridge.store.reports import Heard
 from bridge.store.rows import Lane, hash_key
+from bridge.store.unthreading import Name
 from bridge.telemetry import METRICS
 
 log = structlog.get_logger()
@@ -507,7 +508,9 @@ class Gateway:
             candidates = list(self.transports[transport].adapter.own_addresses(jid))
             if address:
                 wanted = self.transports[transport].adapter.canonical(address).canonical
-                if wanted not in candidates:
+                # Who has brought an account has an address that we do not give out, and keeps it.
+                present = None if wanted in candidates else await self.line_of(transport, jid)
+                if wanted not in candidates and (present is None or present.address != wanted):
                     raise Denied(tr("{address} is not yours to choose here.", address=wanted))
                 candidates = [wanted]
         except BadAddress as error:

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _BATCH, _BATCH_BYTES = 50, 4 << 20
 _DEADLINE = 20.0  # seconds for a batch; a parser is bounded well below that
+_START_DEADLINE = 60.0  # seconds, on a machine that is very busy
 _IDLE = 300.0  # seconds after which an unused worker is ended, to give its memory back
 _LOOK_ANYWAY = 30.0
 _ANSWER_LIMIT = 64 << 20  # bytes
@@ -79,7 +80,18 @@ class Worker:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
+            await self._greeted(self._process)
         return self._process
+
+    async def _greeted(self, process: asyncio.subprocess.Process) -> None:
+        """The time for reading a mail begins when the worker is there, not when it is being started."""
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_DEADLINE):
+                await process.stdout.readexactly(HEADER.size)
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            await self.end()
+            raise WorkerDied("it did not start") from error
 
     async def end(self) -> None:
         process, self._process = self._process, None

@@ -39,7 +39,9 @@ def read_all(task: Task) -> Answer:
 
 
 def serve(source: BinaryIO, target: BinaryIO) -> None:
-    """Answer tasks until the other side closes."""
+    """Say that we are there by an empty frame, then answer tasks until the other side closes."""
+    target.write(HEADER.pack(0))
+    target.flush()
     while len(header := source.read(HEADER.size)) == HEADER.size:
         task: Task = pickle.loads(source.read(*HEADER.unpack(header)))
         answer = pickle.dumps(read_all(task), pickle.HIGHEST_PROTOCOL)

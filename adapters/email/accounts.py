@@ -127,18 +127,20 @@ class AccountWatch:
 
     async def _attempt(self) -> None:
         """Both folders until one of them breaks. A refused login is told, and not tried again soon."""
-        refused = False
+        troubles: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow_inbox())
                 group.create_task(self._follow_sent())
-        except* LoginRefused:
-            refused = True
-        if refused:
+        except* ImapTrouble as caught:
+            troubles.extend(caught.exceptions)
+        if any(isinstance(trouble, LoginRefused) for trouble in troubles):
             log.warning("an account does not open", account=self._account.line_id)
             words = _WRONG_PASSWORD.format(address=self._account.address)
             await self._inbox.tell(self._account.jid, words, once=self._login_tell)
             await asyncio.sleep(_REFUSED_PAUSE)
+        elif troubles:
+            raise troubles[0]
 
     async def _follow_inbox(self) -> None:
         async with connected(self._own.imap_login(self._places)) as client:

@@ -54,8 +54,8 @@ def to_email(deliveries: Sequence[Delivery], message: Message, letterhead: Lette
     thread = fields.threading(message.references, message.in_reply_to)
     head = [
         fields.author(first.sender_name, first.sender),
-        fields.recipients("To", to or [("", one) for one in recipients]),
-        *([fields.recipients("Cc", cc)] if cc else []),
+        fields.recipients("To", tuple(to) or tuple(("", one) for one in recipients)),
+        *([fields.recipients("Cc", tuple(cc))] if cc else []),
         *([f"Reply-To: <{fields.safe_address(letterhead.reply_to)}>"] if letterhead.reply_to else []),
         f"Date: {fields.date(int(message.written_at))}",
         f"Message-ID: {own_id}",
@@ -89,8 +89,7 @@ def _by_itself(options: Mapping[str, str]) -> list[str]:
 def _content(delivery: Delivery, message: Message, letterhead: Letterhead) -> Part:
     language = message.memo.get(memo.LANGUAGE) or letterhead.language
     options = message.options
-    emoji = subjects.one_line(options.get(REACTION, ""))
-    if emoji:
+    if REACTION in options and (emoji := subjects.one_line(options[REACTION])):
         # RFC 9078; programs that do not know it show an answer of one emoji.
         return parts.text(emoji, disposition="reaction")
     body = quoting.correction(message.body, language) if options.get(CORRECTION) else message.body

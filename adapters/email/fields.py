@@ -45,7 +45,8 @@ def author(name: str, address: str) -> str:
     return folded(f"From: {phrase(name)}", f"<{safe_address(address)}>")
 
 
-def recipients(field: str, people: Sequence[Person]) -> str:
+@lru_cache(maxsize=1024)
+def recipients(field: str, people: tuple[Person, ...]) -> str:
     """A To or Cc field."""
     written = [_mailbox(name, safe_address(address)) for name, address in people]
     return folded(f"{field}:", *_with_commas(written))

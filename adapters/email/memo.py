@@ -28,7 +28,8 @@ Person = tuple[str, str]  # name, may be empty; address in its canonical form
 
 def people(memo: Mapping[str, str], name: str) -> list[Person]:
     """Those who stand under one name of a memo."""
-    found = headers.mailboxes([memo.get(name, "")])
+    value = memo.get(name)
+    found = headers.mailboxes([value]) if value else ()
     return [(person, known) for person, address in found if (known := lenient(address))]
 
 

@@ -54,7 +54,7 @@ def report(delivery: Delivery, message: Message, domain: str) -> Mail:
     own_id = f"<{message.uid}.undelivered@{domain}>"
     head = [
         fields.author("Mail Delivery", f"postmaster@{domain}"),
-        fields.recipients("To", [("", delivery.recipient)]),
+        fields.recipients("To", (("", delivery.recipient),)),
         f"Date: {fields.date(int(delivery.recorded_at))}",
         f"Message-ID: {own_id}",
         *fields.threading((), message.remote_id),

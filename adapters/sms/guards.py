@@ -13,6 +13,7 @@ Keys of the memory:
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import phonenumbers
@@ -242,6 +243,7 @@ def opt_word(body: str, told: str = "") -> str:
     return "STOP" if word in STOP_WORDS else "START" if word in START_WORDS else ""
 
 
+@lru_cache(maxsize=1024)
 def usual_rate(number: str) -> float:
     """Segments a second that carriers take from a number of this kind."""
     digits = number.partition(";")[0]

@@ -11,6 +11,7 @@ Canonical forms, each of which `canonical` gives back unchanged:
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import ValidationResult, is_emergency_number
@@ -51,6 +52,7 @@ def kind_of(canonical_address: str) -> AddressKind:
     return AddressKind.OTHER
 
 
+@lru_cache(maxsize=4096)
 def country_of(canonical_address: str) -> str:
     """Two letters; empty for a number that is in no plan, and for what is no number."""
     try:

@@ -105,7 +105,7 @@ def migrate(config: Config = _CONFIG) -> None:
 @app.command()
 def invite(
     jid: Annotated[str, typer.Argument(metavar="[JID]", help="Whom: a bare JID. They are written to.")] = "",
-    anybody: Annotated[bool, typer.Option("--any", help="A code instead, for whoever you give it to.")] = False,
+    anybody: Annotated[bool, typer.Option("--any", help="A code, for whoever you give it to.")] = False,
     transport: Annotated[str, typer.Option("--transport", "-t", help="Which one writes to them.")] = "",
     config: Config = _CONFIG,
 ) -> None:

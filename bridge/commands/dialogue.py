@@ -85,6 +85,8 @@ class Dialogue:
 
     async def _guess(self, context: Context, word: str, rest: str) -> Answer:
         close = tree.nearest(context, word, Where.GATEWAY)
+        if close is None and context.line is None:
+            raise Refused(tr("You are not registered here yet. Type register to begin."))
         if close is None:
             hint = tr("I do not understand this. Type help, or an address and your first line.")
             return Answer(translate(hint, context.language))

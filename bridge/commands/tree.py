@@ -99,7 +99,10 @@ def nearest(context: Context, word: str, where: Where) -> tuple[Command, str] | 
     names = {
         name: one for one in offered_to(context, where) for name in one.every_name() if name[:1].isalpha()
     }
-    found = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=CLOSE)
+    typed = word.casefold()
+    # Two letters in the wrong order are little alike to difflib when there are only three of them.
+    swapped = [name for name in names if len(name) > 2 and sorted(name) == sorted(typed)]
+    found = swapped or difflib.get_close_matches(typed, names, n=1, cutoff=CLOSE)
     return (names[found[0]], found[0]) if found else None
 
 

@@ -5,7 +5,7 @@ long as no outlet has it in hand. Everything else has gone, and is told so.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,10 +19,9 @@ from bridge.policy import Part, too_late, window_end
 from bridge.store.envelopes import UNDONE, WINDOW, close, is_text, lines_of
 from bridge.store.recording import Draft, Recorded, lines_of_users, not_seen, record_out, window_of
 from bridge.store.rows import Lane, delivery_row, note_lane, out_lane, unpack
-from bridge.store.tables import contacts, conversations, deliveries, messages, threads, users
+from bridge.store.tables import contacts, conversations, deliveries, messages, users
 from bridge.store.telling import ERROR
-
-Name = Callable[[str], str]  # what a thread is called that begins with a text; "" for no name
+from bridge.store.unthreading import Name, first_text, leave_thread, rename
 
 _NEWEST = 50  # messages that `undo` looks back over
 TAKEN_BACK = "Taken back before it was sent."
@@ -186,9 +185,9 @@ def correct(connection: Connection, draft: Draft, name: Name, now: float) -> Rec
 
 
 def _edit(connection: Connection, line: Any, carrier: Any, body: str, name: Name) -> None:
-    before = _first_text(connection, carrier)
+    before = first_text(connection, carrier)
     connection.execute(update(messages).where(messages.c.id == line.id).values(body=body))
-    _rename(connection, carrier, before, name)
+    rename(connection, carrier, before, name)
 
 
 def _note_correction(connection: Connection, draft: Draft, original: Any, carrier: Any, now: float) -> None:
@@ -212,25 +211,6 @@ def _note_correction(connection: Connection, draft: Draft, original: Any, carrie
         )
     )
     connection.execute(update(messages).where(messages.c.id == carrier.id).values(lines=messages.c.lines + 1))
-
-
-def _first_text(connection: Connection, carrier: Any) -> str:
-    return next((line.body for line in lines_of(connection, carrier.id) if is_text(line)), "")
-
-
-def _rename(connection: Connection, carrier: Any, before: str, name: Name) -> None:
-    """A thread that was called after the text that has changed, and that nothing else has used yet, is
-    called after what stands there now."""
-    after = _first_text(connection, carrier)
-    if carrier.thread_id is None or not name(before) or before == after:
-        return
-    thread = connection.execute(select(threads).where(threads.c.id == carrier.thread_id)).one_or_none()
-    if thread is None or thread.ids.split() != [carrier.remote_id]:
-        return
-    if thread.subject == carrier.subject == name(before):
-        subject = name(after)
-        connection.execute(update(threads).where(threads.c.id == thread.id).values(subject=subject))
-        connection.execute(update(messages).where(messages.c.id == carrier.id).values(subject=subject))
 
 
 # --- taking back ---
@@ -365,7 +345,7 @@ def _part(row: Any, carrier: Any, reach: Reach, now: float) -> Part:
 
 def _leave_out(connection: Connection, line: Any, carrier: Any, rows: Sequence[Any], name: Name) -> Changed:
     """Take a line out of those that will go as one."""
-    before = _first_text(connection, carrier)
+    before = first_text(connection, carrier)
     connection.execute(
         update(messages)
         .where(
@@ -374,7 +354,7 @@ def _leave_out(connection: Connection, line: Any, carrier: Any, rows: Sequence[A
         )
         .values(told=UNDONE)
     )
-    _rename(connection, carrier, before, name)
+    rename(connection, carrier, before, name)
     return Changed(((rows[0].outlet, rows[0].lane),), (Undone(line.stanza_id, line.body),))
 
 
@@ -394,37 +374,8 @@ def _cancel(connection: Connection, carrier: Any, rows: Sequence[Any], now: floa
         )
         .values(told=UNDONE)
     )
-    _leave_thread(connection, carrier)
+    leave_thread(connection, carrier)
     return tuple({(row.outlet, row.lane) for row in rows})
-
-
-def _leave_thread(connection: Connection, carrier: Any) -> None:
-    """A mail that never went is named by no later one; a thread that has nothing else is not continued."""
-    if carrier.thread_id is None or not carrier.remote_id:
-        return
-    thread = connection.execute(select(threads).where(threads.c.id == carrier.thread_id)).one_or_none()
-    if thread is None:
-        return
-    ids = [id_ for id_ in thread.ids.split() if id_ != carrier.remote_id]
-    kept: dict[str, Any] = {"ids": " ".join(ids)}
-    if not ids and thread.last_in_id is None:
-        kept["used_at"] = 0.0
-    if thread.answered_id == carrier.answers_id:
-        kept["answered_id"] = None  # what it quoted has not been quoted
-    connection.execute(update(threads).where(threads.c.id == thread.id).values(**kept))
-    later = connection.execute(
-        select(messages.c.id, messages.c.refs, messages.c.in_reply_to).where(
-            messages.c.conversation_id == carrier.conversation_id,
-            messages.c.id > carrier.id,
-            messages.c.refs.contains(carrier.remote_id, autoescape=True),
-        )
-    ).all()
-    for row in later:
-        refs = [id_ for id_ in row.refs.split() if id_ != carrier.remote_id]
-        parent = row.in_reply_to if row.in_reply_to != carrier.remote_id else (refs[-1] if refs else "")
-        connection.execute(
-            update(messages).where(messages.c.id == row.id).values(refs=" ".join(refs), in_reply_to=parent)
-        )
 
 
 # --- sending at once ---

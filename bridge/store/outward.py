@@ -7,9 +7,10 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bridge.store import changing, envelopes
-from bridge.store.changing import Changed, Name, Reach, Retraction
+from bridge.store.changing import Changed, Reach, Retraction
 from bridge.store.recording import Draft, Recorded, record_out
 from bridge.store.rows import Lane
+from bridge.store.unthreading import Name
 
 
 @dataclass(frozen=True, slots=True)

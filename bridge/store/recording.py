@@ -436,9 +436,8 @@ def _record_incoming(
             threads.use(thread, one.remote_id)
         row = _incoming_row(one, line, conversation, thread, grounds[one.transport].jid)
         reacts = reactions.options(connection, conversation.id, one.reaction) if one.reaction else {}
-        row["options"] = pack(
-            reacts or leads.options(one, conversation, thread, began=continued is None)
-        )
+        lead = leads.options(one, conversation, thread, began=continued is None)
+        row["options"] = pack(reacts or lead)
         placed.append((row, thread))
     message_ids = _insert_placed(connection, threads, placed)
     rows = [row for row, _ in placed]

@@ -171,7 +171,6 @@ _ARRIVED = (
     .where(
         deliveries.c.message_id == bindparam("b_message_id"),
         deliveries.c.stanza_id == bindparam("b_stanza_id"),
-        deliveries.c.kind.in_(SHOWN),
         deliveries.c.state != State.CANCELLED,
     )
     .values(state=State.DELIVERED, settled_at=bindparam("at"))

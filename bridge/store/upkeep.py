@@ -37,7 +37,7 @@ def tidy(connection: Connection, now: float, keep_bodies: float) -> int:
         select(deliveries.c.id)
         .where(
             deliveries.c.kind.not_in((Kind.MESSAGE, Kind.FILE)),
-            ~is_open,
+            text(f"NOT deliveries.{OPEN}"),
             deliveries.c.settled_at < now - 86400.0,
         )
         .limit(_BITE)

@@ -121,6 +121,7 @@ def read(stanza: Element) -> tuple[str, str]:
 def fate(condition: str, error_type: str) -> Fate:
     """What an error that came before the proof means for a delivery to XMPP."""
     if condition in AWAY:
-        return TryLater(tr("The recipient is not reachable just now."), after=AWAY_PAUSE, scope=Scope.RECIPIENT)
+        away = tr("The recipient is not reachable just now.")
+        return TryLater(away, after=AWAY_PAUSE, scope=Scope.RECIPIENT)
     told = tr("The recipient's chat server refused the message ({condition}).", condition=condition)
     return Refused(told, condition, error_type, code=condition)

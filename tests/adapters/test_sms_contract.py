@@ -10,6 +10,7 @@ from bridge.demo.phone import TwilioStandIn
 from bridge.demo.texts import Goes, Refuse
 from tests.adapters.contract import AdapterContract, FarEnd
 from tests.support import twilio_contract
+from tests.support.contract_tour import tour
 from tests.support.sms import ACCOUNT, ALICE, OURS, TOKEN
 
 NOBODY = "+15550009999"
@@ -59,3 +60,22 @@ class TestSms(AdapterContract):
             api_url = await stack.enter_async_context(twilio.running())
             yield FarEnd(settings={**TABLE, "api_url": api_url}, good=ALICE, bad=NOBODY, leave=stack.aclose)
         assert contract.faults == []
+
+
+async def test_everything_that_is_asked_of_twilio_stands_in_its_own_file() -> None:
+    report = await tour()
+    assert report.faults == []
+    operations = {
+        f"{name.partition(' ')[0]} {name.rpartition('{AccountSid}/')[2]}" for name in report.requests
+    }
+    assert {
+        "POST Messages.json",
+        "GET Messages.json",
+        "GET Messages/{MessageSid}/Media.json",
+        "DELETE Messages/{MessageSid}/Media/{Sid}.json",
+        "GET IncomingPhoneNumbers.json",
+        "POST IncomingPhoneNumbers/{Sid}.json",
+    } <= operations
+    asked = {name.rpartition(" ")[2] for name in report.parameters}
+    assert {"To", "From", "Body", "MediaUrl", "StatusCallback", "ValidityPeriod", "SmartEncoded", "DateSent>",
+            "MessagingServiceSid", "SmsUrl", "SmsMethod", "PhoneNumber"} <= asked  # fmt: skip

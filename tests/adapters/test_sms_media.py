@@ -3,7 +3,6 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -63,8 +62,8 @@ class Shelf:
             await runner.cleanup()
 
 
-def with_files(body: str, *files: Attachment, **changes: Any) -> Delivery:
-    return delivery(body, message={"attachments": files}, **changes)
+def with_files(body: str, *files: Attachment, number: int = 1) -> Delivery:
+    return delivery(body, number, message={"attachments": files})
 
 
 async def test_a_small_picture_goes_as_it_is() -> None:

@@ -22,6 +22,23 @@ from tests.support.sms import settings
         ({"region": "USA"}, "no region"),
         ({"provider": "carrier pigeon"}, "'twilio'"),
         ({"validity_hours": 0}, "0.01"),
+        ({"account_sid": ""}, "account_sid is missing"),
+        ({"messaging_service_sid": "MG1"}, "messaging_service_sid"),
+        ({"shared": ("+15559999999",)}, "does not stand in numbers"),
+        ({"sims": {"+15559999999": 1}}, "does not stand in numbers"),
+        ({"countries": ("USA",)}, "no country"),
+        ({"provider": "android"}, "give the phone's address"),
+        ({"provider": "android", "api_url": "http://192.168.1.10:8080"}, "username is missing"),
+        (
+            {
+                "provider": "android",
+                "api_url": "http://phone.example.org",
+                "username": "a",
+                "password": "b",
+                "signing_key": "c",
+            },
+            "across the Internet",
+        ),
         ({"coalesce": 3}, "Extra inputs"),
     ],
 )

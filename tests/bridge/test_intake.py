@@ -92,7 +92,7 @@ async def test_an_input_that_cannot_be_read_is_told_and_kept_and_spoils_no_other
 
 
 async def test_a_parser_that_hangs_is_ended(store: Store) -> None:
-    async with taking_in(store, [b"hang", b"one"], deadline=1.0) as rang:
+    async with taking_in(store, [b"hang", b"one"], deadline=6.0) as rang:
         found = await arrive(store, rang, 2)
     assert found[0] == "one"
     assert "could not be read" in found[1]

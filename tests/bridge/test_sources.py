@@ -62,7 +62,7 @@ async def test_an_account_becomes_the_line_and_counts_while_the_line_has_its_add
 
 async def test_an_account_goes_with_its_user(store: Store) -> None:
     await store.do(sources.bring, "mail", "mira@localhost", "Mira", OWN, 2.0)
-    await store.do(people.leave, "mail", "mira@localhost")
+    await store.do(people.leave, "mail", "mira@localhost", 3.0)
     assert await store.look(sources.accounts_on, "mail") == []
 
 

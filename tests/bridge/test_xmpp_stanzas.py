@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.gateway import ClientError, ClientReceipt, Denied, Written
+from bridge.gateway import ClientError, ClientReceipt, Denied, Displayed, Written
 from bridge.model import Kind, Note
 from bridge.ports import Refused, Scope, TryLater
 from bridge.xmpp import errors, stanzas, xml
@@ -64,7 +64,7 @@ def test_every_type_that_carries_text_is_a_message(kind: str) -> None:
 @pytest.mark.parametrize(
     ("inside", "kind"),
     [
-        ("<displayed xmlns='urn:xmpp:chat-markers:0' id='x'/>", "chat"),
+        ("<displayed xmlns='urn:xmpp:chat-markers:0'/>", "chat"),
         ("<subject>Only a subject</subject>", "chat"),
         ("<body/>", "chat"),
         ("<body>  \n</body>", "chat"),
@@ -98,6 +98,11 @@ def test_what_is_encrypted_is_refused_and_its_fallback_never_sent(inside: str) -
 
 def test_rooms_are_refused() -> None:
     assert isinstance(stanzas.read(received("<body>Hi</body>", kind="groupchat")), Denied)
+
+
+def test_a_mark_of_reading_is_read() -> None:
+    stanza = received("<displayed xmlns='urn:xmpp:chat-markers:0' id='s7'/><store xmlns='urn:xmpp:hints'/>")
+    assert stanzas.read(stanza) == Displayed("mira@localhost", "s7")
 
 
 def test_a_receipt_is_read() -> None:

@@ -83,8 +83,12 @@ class Report:
     def lines(self) -> list[str]:
         """The report, to be read."""
         return [
+            "requests held against Twilio's file, by operation:",
             *(f"{count:5}  {name}" for name, count in sorted(self.requests.items())),
-            *(f"{count:5}    {name}" for name, count in sorted(self.parameters.items())),
+            "by operation and parameter:",
+            *(f"{count:5}  {name}" for name, count in sorted(self.parameters.items())),
+            "answers of the stand-in, by operation and status:",
+            *(f"{count:5}  {name}" for name, count in sorted(self.answers.items())),
             f"{len(self.faults):5}  refused",
         ]
 

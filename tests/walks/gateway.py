@@ -4,6 +4,7 @@ The far ends are real protocols on loopback; what they answer is scripted by the
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -33,6 +34,7 @@ from tests.support.client import new_user
 from tests.support.mail import Received, Smarthost, hand_in, smarthost
 from tests.support.servers import Ejabberd
 
+_QUOTE = re.compile(r"\r?\n\r?\nOn [^\n]{1,200} wrote:\r?\n>")
 NUMBERS = ("+15550001000", "+15550001001", "+15550001002")
 ALICE = "alice@example.com"
 BOB = "bob@example.com"
@@ -75,11 +77,12 @@ class MailServer:
         self._held.release()
 
     def texts(self, recipient: str = "") -> list[str]:
-        """What mails say, in the order in which they came; each Message-ID once."""
+        """What mails newly say, in the order in which they came; each Message-ID once."""
         seen: dict[str, str] = {}
         for mail in self.mails:
             if not recipient or recipient in mail.recipients:
-                seen.setdefault(str(mail.message["Message-ID"]), mail.text.strip())
+                written = _QUOTE.split(mail.text, maxsplit=1)[0]
+                seen.setdefault(str(mail.message["Message-ID"]), written.strip())
         return list(seen.values())
 
     async def arrived(self, *texts: str, to: str = "", within: float = 10.0) -> None:

@@ -95,8 +95,8 @@ async def test_what_a_killed_server_may_have_lost_is_said_again_under_the_same_i
 
 async def test_receipts_and_errors_that_fall_due_meanwhile_are_read_after(walk: World) -> None:
     mira = await walk.user()
-    walk.mail.now.latency = lambda: 0.5
-    walk.carrier.latency = lambda: 0.5
+    # Long enough for the server to be dead by then, on a busy machine too.
+    walk.mail.now.latency = walk.carrier.latency = lambda: 2.5
     walk.carrier.fail(BAKER, Refuse(21614, 400, "not a mobile number"))
     mailed, texted = mira.say(ALICE_JID, "slow mail"), mira.say(PLUMBER_JID, "slow text")
     mira.say(BAKER_JID, "to a landline")

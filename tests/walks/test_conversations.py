@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from adapters.email.addresses import without_token
 from bridge.demo.phone import Goes, Refuse
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL, SMS, mail_contact
@@ -29,7 +30,7 @@ async def test_mail_goes_out_and_comes_back_with_receipts_and_errors(anywhere: W
     await anywhere.mail.arrived("Is the flat still free?")
     mail = anywhere.mail.mails[0]
     assert mail.recipients == (ALICE,)
-    assert mail.sender == anywhere.address_of(mira)
+    assert without_token(mail.sender) == anywhere.address_of(mira)
     assert anywhere.address_of(mira) in mail.message["From"]
     assert "Mira" in mail.message["From"]
     await mira.receipt_for(asked)
@@ -140,8 +141,9 @@ async def test_the_sixty_first_message_within_a_minute_must_wait_and_the_other_s
 ) -> None:
     mira = await walk.user(on=(MAIL,))
     noor = await walk.user("noor", on=(MAIL,))
-    ids = [mira.say(ALICE_JID, f"line {n}") for n in range(61)]
-    error = await mira.error_for(ids[60])
+    # The allowance grows by one a second: on a slow machine a 61st may just have become possible.
+    ids = [mira.say(ALICE_JID, f"line {n}") for n in range(65)]
+    error = await mira.error_for(ids[-1])
     assert error["error"]["condition"] == "resource-constraint"
     assert error["error"]["type"] == "wait"
     assert error_text(error)
@@ -149,7 +151,8 @@ async def test_the_sixty_first_message_within_a_minute_must_wait_and_the_other_s
     for stanza_id in ids[:60]:
         await mira.receipt_for(stanza_id)
     own = [text for text in walk.mail.texts(ALICE) if text.startswith("line")]
-    assert own == [f"line {n}" for n in range(60)]
+    assert own[:60] == [f"line {n}" for n in range(60)]
+    assert len(own) < 65
 
 
 async def test_a_user_who_is_offline_reads_it_at_the_next_login(
