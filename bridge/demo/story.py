@@ -157,7 +157,8 @@ async def mistype_number(world: World) -> None:
 
 async def count(world: World) -> None:
     """Everything that was written has arrived, once, and in order."""
-    letters = [letter.text.strip() for letter in world.alice.letters]
+    # An answer quotes what it answers below.
+    letters = [letter.text.partition("\n\nOn ")[0].strip() for letter in world.alice.letters]
     check(letters == [ASK, DOG], f"Alice should have two mails, but has {letters}")
     texts = world.plumber.received()
     check(texts == [DRIPS], f"the plumber should have one text, but has {texts}")

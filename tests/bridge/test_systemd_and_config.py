@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bridge.settings import load
 
@@ -70,8 +72,12 @@ def test_every_credential_of_the_example_is_loaded_by_the_unit() -> None:
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The annotated example, with its secrets in a folder of the test's own."""
-    for name in ("mail.secret", "sms.secret", "smtp.secret", "twilio-token", "passerelle-key"):
+    secrets = ("mail.secret", "sms.secret", "smtp.secret", "imap.secret", "twilio-token", "passerelle-key")
+    for name in secrets:
         (tmp_path / name).write_text(f"the secret called {name}, which is long enough\n")
+    key = rsa.generate_private_key(65537, 2048)
+    as_text = (Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    (tmp_path / "dkim.pem").write_bytes(key.private_bytes(*as_text))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     text = (ROOT / "config/passerelle.toml").read_text().replace("/etc/passerelle/", f"{tmp_path}/")
     path = tmp_path / "passerelle.toml"

@@ -90,14 +90,17 @@ async def test_a_receipt_for_a_text_waits_for_the_carrier(walk: World) -> None:
         await mira.receipt_for(on_its_way, within=0.3)
 
 
-async def test_who_is_not_registered_is_told_so_and_nothing_goes_out(walk: World) -> None:
-    stranger = await walk.user(on=())
-    for contact in (ALICE_JID, PLUMBER_JID):
-        error = await stranger.error_for(stranger.say(contact, "Let me in"))
-        assert error["error"]["condition"] == "registration-required"
-        assert "register" in error_text(error).lower()
-    assert walk.mail.mails == []
-    assert walk.carrier.sent_to(PLUMBER) == []
+async def test_who_is_neither_registered_nor_admitted_is_told_so_and_nothing_goes_out(
+    fresh_prosody: Callable[..., PrivateProsody],
+) -> None:
+    async with world(fresh_prosody(), allow=("somebody.else@localhost",)) as walk:
+        stranger = await walk.user(on=())
+        for contact in (ALICE_JID, PLUMBER_JID):
+            error = await stranger.error_for(stranger.say(contact, "Let me in"))
+            assert error["error"]["condition"] in ("registration-required", "forbidden")
+            assert "regist" in error_text(error).lower() or "administrator" in error_text(error)
+        assert walk.mail.mails == []
+        assert walk.carrier.sent_to(PLUMBER) == []
 
 
 async def test_wrong_addresses_are_answered_with_a_sentence_and_where_it_can_be_the_right_one(
