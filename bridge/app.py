@@ -121,7 +121,7 @@ async def running(
             language=settings.gateway.language,
         )
         await gateway.load()
-        services = Services(Wishes(gateway, store), Office(gateway, store, settings.gateway.admins))
+        services = Services(Wishes(gateway, store, files), Office(gateway, store, settings.gateway.admins))
         components = {
             name: Component(transport, gateway, settings.xmpp, read=read, services=services)
             for name, transport in transports.items()

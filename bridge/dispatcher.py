@@ -327,8 +327,9 @@ class _Runner:
         if self._can.across_lanes:
             return _LANES_AT_ONCE
         if not self._can.repeatable:
-            # A claim is a promise to try soon: no more of them than there are free slots.
-            return max(self._can.concurrency - self._sending - len(self._claimed), 1)
+            # A claim is a promise to try soon: no more of them than one round ahead. Fewer would make
+            # each free slot a transaction of its own.
+            return max(2 * self._can.concurrency - self._sending - len(self._claimed), 1)
         return self._can.concurrency * 5
 
     # --- sending ---

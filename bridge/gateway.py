@@ -34,7 +34,7 @@ from bridge.model import (
     Undone,
 )
 from bridge.options import CORRECTION, REACTION, SUBJECT
-from bridge.policy import Allowance, shortened, wait_in_words
+from bridge.policy import Allowance, is_short_code, shortened, wait_in_words
 from bridge.ports import (
     Account,
     Accounts,
@@ -419,7 +419,7 @@ class Gateway:
             options=written.options,
             direct=where.addresses.addressed if where.addresses else None,
             coalesce=adapter.capabilities.coalesce_seconds,
-            first_hold=adapter.capabilities.first_hold,
+            first_hold=0.0 if is_short_code(address.canonical) else adapter.capabilities.first_hold,
             needs_parent=REACTION in written.options,
             replaces=written.replaces,
         )

@@ -11,28 +11,38 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from bridge.addressing import to_local
+from bridge.files import Filing
 from bridge.gateway import Denied, Gateway, Transport, Written
 from bridge.i18n import tr, translate
-from bridge.model import Contact, Line
+from bridge.model import Attachment, Contact, Line
 from bridge.options import PAUSED, PROOF, STRANGERS
 from bridge.policy import ALLOWED, BLOCKED
-from bridge.ports import BadAddress
-from bridge.store import desk, invites, people, strangers
+from bridge.ports import BadAddress, FileUnavailable
+from bridge.store import blobs, desk, invites, people, strangers
 from bridge.store.conversations import ensure_contact
-from bridge.store.desk import Belongings, Hit, Known, LastMail, Told
+from bridge.store.desk import Belongings, Hit, Known, LastMail, OldFile, Told
 from bridge.store.engine import Store
 from bridge.store.recording import Ground
 from bridge.store.rows import Lane
 from bridge.store.strangers import Stranger
 
 MOST_HITS = 10
+MOST_FILES = 20
 
 
 class Wishes:
     """One for the process. Whoever is meant by (transport, jid) must be registered there, unless said."""
 
-    def __init__(self, gateway: Gateway, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Store,
+        files: Filing | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.gateway = gateway
+        self._files = files
         self._store = store
         self._clock = clock
 
@@ -124,6 +134,28 @@ class Wishes:
 
     async def last_from(self, transport: str, jid: str, address: str, stanza_id: str = "") -> LastMail | None:
         return await self._store.look(desk.last_from, transport, jid, address, stanza_id)
+
+    @property
+    def gives_files(self) -> bool:
+        """Whether files can be given again here."""
+        return self._files is not None
+
+    async def files(self, transport: str, jid: str, address: str = "") -> list[OldFile]:
+        """The user's files, newest first: MOST_FILES at most."""
+        return await self._store.look(desk.files_of, transport, jid, address, MOST_FILES)
+
+    async def original(self, message_id: int) -> Attachment | None:
+        """The whole of a message that was shown shortened, if it was kept."""
+        return await self._store.look(blobs.original, message_id, self._clock())
+
+    async def give(self, attachment: Attachment) -> str:
+        """An address at which a file can be had for a while. Raises Denied."""
+        if self._files is None:
+            raise Denied(tr("Files cannot be given again here."), "not-allowed", "cancel")
+        try:
+            return await self._files.publish(attachment)
+        except FileUnavailable as error:
+            raise Denied(str(error), "item-not-found", "cancel") from error
 
     async def write(self, transport: str, written: Written) -> None:
         """Record a message that a command asked for. Raises Denied."""

@@ -57,7 +57,7 @@ class SmsAdapter:
             identity=("gateway", "sms"),
             repeatable=False,
             receipt_on=heard,
-            concurrency=30,
+            concurrency=40,
             batch=1,
             longest_text=segments.LONGEST_PART,
             attachments=self._settings.provider == "twilio" and bool(self._context.public_url),

@@ -214,16 +214,8 @@ class Sender:
                 bindings.bind(delivery.id, sid)
             case MaybeSent():
                 bindings.doubt(delivery.id, self._shared.clock())
-        measured = segments.measure(text.body)
-        log.info(
-            "text tried",
-            delivery=delivery.id,
-            fate=type(fate).__name__,
-            segments=measured.segments,
-            encoding=measured.encoding,
-            files=len(text.media),
-            code=fate.code if isinstance(fate, Refused) else "",
-        )
+        # The dispatcher has a line for each fate; this adds what carriers count.
+        log.debug("text tried", delivery=delivery.id, fate=type(fate).__name__, files=len(text.media))
         return fate
 
     async def _learn(self, delivery: Delivery, fate: Fate) -> None:

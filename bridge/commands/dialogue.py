@@ -37,6 +37,7 @@ class Answer:
 
     text: str
     reply: Reply | None = None
+    puzzled: bool = False  # what was typed is neither a command nor an address
 
 
 class Dialogue:
@@ -89,7 +90,7 @@ class Dialogue:
             raise Refused(tr("You are not registered here yet. Type register to begin."))
         if close is None:
             hint = tr("I do not understand this. Type help, or an address and your first line.")
-            return Answer(translate(hint, context.language))
+            return Answer(translate(hint, context.language), puzzled=True)
         command, name = close
         if command.exact:
             return Answer(

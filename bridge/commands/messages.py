@@ -148,21 +148,33 @@ async def _cancel(context: Context, values: Values) -> Reply:
     return Reply(await holds.cancel(context.transport, context.user.jid, context.local, context.reply_to))
 
 
-_FILE = Step(tr("File"), (Field("number", tr("Number of the file"), Kind.NUMBER, least=1),))
+_FILE = Step(tr("File"), (Field("number", tr("Number of the file"), Kind.NUMBER, required=False, least=1),))
 
 
 async def _file(context: Context, values: Values) -> Reply:
-    files = context.services.files
-    if files is None:
-        raise Refused(tr("Files cannot be given again here."))
-    return Reply(await files.file_again(context.transport, context.user.jid, int(values["number"])))
+    """Without a number: which there are."""
+    wishes = context.services.wishes
+    found = await wishes.files(context.transport, context.user.jid, context.address)
+    if not found:
+        raise Refused(tr("There are no files here."))
+    if not values["number"]:
+        rows = [
+            f"{number}  {one.attachment.name} · {one.person} · {moment(one.written_at)}"
+            for number, one in enumerate(found, 1)
+        ]
+        return Reply("\n".join(rows))
+    if int(values["number"]) > len(found):
+        raise Refused(tr("Write a number from {least} to {most}.", least=1, most=len(found)))
+    return Reply(await wishes.give(found[int(values["number"]) - 1].attachment))
 
 
 async def _whole(context: Context, values: Values) -> Reply:
-    files = context.services.files
-    if files is None:
+    wishes = context.services.wishes
+    last = await wishes.last_from(context.transport, context.user.jid, context.address, context.reply_to)
+    original = await wishes.original(last.message_id) if last is not None else None
+    if original is None:
         raise Refused(tr("There is nothing more of it here."))
-    return Reply(await files.whole(context.transport, context.user.jid, context.local, context.reply_to))
+    return Reply(await wishes.give(original))
 
 
 def _has_holds(context: Context) -> bool:
@@ -170,7 +182,7 @@ def _has_holds(context: Context) -> bool:
 
 
 def _has_files(context: Context) -> bool:
-    return context.services.files is not None
+    return context.services.wishes.gives_files
 
 
 COMMANDS = (
@@ -222,13 +234,13 @@ COMMANDS = (
         available=_has_files,
     ),
     Command(
-        ("file",),
+        ("file", "files"),
         tr("Give a file again."),
         _file,
         one_form(_FILE),
         where=Where.BOTH,
-        usage="NUMBER",
-        german=("datei",),
+        usage="[NUMBER]",
+        german=("datei", "dateien"),
         available=_has_files,
     ),
 )

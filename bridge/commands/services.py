@@ -1,4 +1,4 @@
-"""What commands have at hand. Wishes and Office are there always; the rest is found where it exists."""
+"""What commands have at hand."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -24,19 +24,6 @@ class Holds(Protocol):
         ...
 
 
-@runtime_checkable
-class Files(Protocol):
-    """Files of old messages (the Gateway). Raises Denied."""
-
-    async def file_again(self, transport: str, jid: str, number: int) -> str:
-        """Give a file again; answers a sentence or the file's address."""
-        ...
-
-    async def whole(self, transport: str, jid: str, local: str, stanza_id: str) -> str:
-        """The whole of the last message from this contact, or of the one that is answered."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     wishes: Wishes
@@ -46,8 +33,3 @@ class Services:
     def holds(self) -> Holds | None:
         gateway = self.wishes.gateway
         return gateway if isinstance(gateway, Holds) else None
-
-    @property
-    def files(self) -> Files | None:
-        gateway = self.wishes.gateway
-        return gateway if isinstance(gateway, Files) else None

@@ -18,16 +18,13 @@ import aiohttp
 from aiohttp import web
 
 from bridge.demo import shelves
-from bridge.demo.shelves import Shelves, looked_at, page
+from bridge.demo.shelves import Shelves, looked_at, page, spoiled
 from bridge.demo.shelves import error as _error
 from bridge.demo.texts import (
     API_VERSION,
-    BadGateway,
-    Drop,
     Exchange,
     Fault,
     Goes,
-    Hang,
     MmsFile,
     Refuse,
     Text,
@@ -280,11 +277,11 @@ class TwilioStandIn:
         if refusal := self._refusal(request.match_info["account"], form, urls):
             return refusal
         if not isinstance(fault, Goes) and not fault.taken:
-            return await _spoiled(request, fault)
+            return await spoiled(request, fault)
         text = self._take(form, urls)
         answer = web.json_response(text.resource(), status=201)
         await self._go(text, fault if isinstance(fault, Goes) else self.usual)
-        return answer if isinstance(fault, Goes) else await _spoiled(request, fault)
+        return answer if isinstance(fault, Goes) else await spoiled(request, fault)
 
     def _refusal(self, account: str, form: Mapping[str, str], urls: Sequence[str]) -> web.Response | None:
         """What Twilio itself would find wrong with a request."""
@@ -390,24 +387,3 @@ class TwilioStandIn:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _spoiled(request: web.Request, fault: BadGateway | Drop | Hang) -> web.Response:
-    """The answer that does not come as it should."""
-    if isinstance(fault, BadGateway):
-        page = "<html><head><title>Bad Gateway</title></head><body>Bad Gateway</body></html>"
-        return web.Response(status=fault.status, text=page, content_type="text/html")
-    if isinstance(fault, Hang):
-        await _hang(request, fault.seconds)
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
-
-
-async def _hang(request: web.Request, seconds: float) -> None:
-    """Let so much time pass, or less if the caller gives up."""
-    end = asyncio.get_running_loop().time() + seconds
-    while asyncio.get_running_loop().time() < end:
-        if request.transport is None or request.transport.is_closing():
-            return
-        await asyncio.sleep(0.02)

@@ -4,6 +4,7 @@ The account's numbers can be listed and told their web-hook; files can be listed
 those that are sent out are looked at as Twilio would: HEAD, GET, and whether the type is what it says.
 """
 
+import asyncio
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
-from bridge.demo.texts import API_VERSION, MmsFile, Text, error_answer, rfc2822
+from bridge.demo.texts import API_VERSION, BadGateway, Drop, Hang, MmsFile, Text, error_answer, rfc2822
 
 _ACCOUNT = f"/{API_VERSION}/Accounts/{{account}}"
 _LARGEST_OUT = 5_000_000
@@ -207,3 +208,24 @@ def since(text: Text, request: web.Request) -> bool:
         return False
     moment = datetime.fromisoformat(after.replace("Z", "+00:00"))
     return text.sent >= (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+async def spoiled(request: web.Request, fault: BadGateway | Drop | Hang) -> web.Response:
+    """The answer that does not come as it should."""
+    if isinstance(fault, BadGateway):
+        page = "<html><head><title>Bad Gateway</title></head><body>Bad Gateway</body></html>"
+        return web.Response(status=fault.status, text=page, content_type="text/html")
+    if isinstance(fault, Hang):
+        await _hang(request, fault.seconds)
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+async def _hang(request: web.Request, seconds: float) -> None:
+    """Let so much time pass, or less if the caller gives up."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        if request.transport is None or request.transport.is_closing():
+            return
+        await asyncio.sleep(0.02)

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from bridge.model import Contact, ContactId, Direction, State, UserId
+from bridge.model import Attachment, Contact, ContactId, Direction, State, UserId
 from bridge.options import PROOF
 from bridge.store.rows import pack, unpack
 from bridge.store.tables import (
+    attachments,
     contacts,
     conversation_contacts,
     conversations,
@@ -238,6 +239,51 @@ def last_from(
         query = query.where(messages.c.stanza_id == stanza_id)
     row = connection.execute(query).first()
     return LastMail(row.id, row.stanza_id, unpack(row.memo)) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class OldFile:
+    """A file that somebody sent or got."""
+
+    attachment: Attachment
+    person: str  # name or address of the contact
+    written_at: float
+
+
+def files_of(connection: Connection, transport: str, jid: str, address: str, most: int) -> list[OldFile]:
+    """A user's files on a transport, newest first; of one contact, if there is an address."""
+    held = select(deliveries.c.message_id).where(
+        deliveries.c.message_id == messages.c.id, deliveries.c.state == State.HELD
+    )
+    query = (
+        _HITS.join(attachments, attachments.c.message_id == messages.c.id)
+        .add_columns(
+            attachments.c.id.label("file_id"),
+            attachments.c.name.label("file"),
+            attachments.c.media_type,
+            attachments.c.blob,
+            attachments.c.size,
+            attachments.c.source,
+        )
+        .where(
+            users.c.jid == jid,
+            messages.c.transport == transport,
+            attachments.c.position > 0,
+            ~held.exists(),
+        )
+        .order_by(attachments.c.id.desc())
+        .limit(most)
+    )
+    if address:
+        query = query.where(contacts.c.address == address)
+    return [
+        OldFile(
+            Attachment(row.file, row.media_type, row.blob or "", row.size, row.source, id=row.file_id),
+            row.name or row.original,
+            row.written_at,
+        )
+        for row in connection.execute(query)
+    ]
 
 
 # --- leaving ---

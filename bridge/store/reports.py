@@ -39,30 +39,81 @@ def report(
 ) -> list[Lane]:
     """Take what far ends report. `receipts_on_sent` tells for each transport whether the receipt went
     with SENT already. Answers lanes to ring; reports of deliveries that are not ours are dropped."""
+    fresh = _new_statuses(connection, reports, now)
+    known = _by_id(connection, fresh)
     lanes: list[Lane] = []
-    for one in reports:
-        if one.remote_id and not _new_status(connection, one, now):
-            continue
-        for delivery in _deliveries_of(connection, one):
-            lanes += _apply(connection, delivery, one, receipts_on_sent[one.transport], now)
-    return lanes
+    changes: list[dict[str, Any]] = []
+    ended: list[Told] = []
+    for one in fresh:
+        for delivery in _meant_by(connection, one, known):
+            if _is_delayed(one, delivery):
+                lanes += remark(connection, delivery["message_id"], f"⏳ {one.reason}", now)
+            elif (change := _change(delivery, one, now)) is not None:
+                # A call-back may be the first proof that the far end took it: its lane goes on.
+                lanes.append((delivery["outlet"], delivery["lane"]))
+                changes.append(change)
+                ended += _ends(delivery, one, receipts_on_sent[one.transport])
+    if changes:
+        connection.execute(_CHANGE, changes)
+    return lanes + (tell(connection, ended, now) if ended else [])
 
 
-def _new_status(connection: Connection, one: Report, now: float) -> bool:
+def _new_statuses(connection: Connection, reports: Sequence[Report], now: float) -> list[Report]:
+    """Those that were not told before; one without a remote id always counts as new."""
+    rows = {
+        _key(one): {
+            "transport": one.transport,
+            "remote_id": one.remote_id,
+            "outcome": one.outcome,
+            "recipient": one.recipient,
+            "code": one.code,
+            "at": now,
+        }
+        for one in reports
+        if one.remote_id
+    }
+    if not rows:
+        return list(reports)
     statement = (
         insert_new(connection, statuses)
-        .values(
-            transport=one.transport,
-            remote_id=one.remote_id,
-            outcome=one.outcome,
-            recipient=one.recipient,
-            code=one.code,
-            at=now,
-        )
         .on_conflict_do_nothing()
-        .returning(statuses.c.id)
+        .returning(
+            statuses.c.transport, statuses.c.remote_id, statuses.c.outcome, statuses.c.recipient
+        )
     )
-    return connection.execute(statement).scalar_one_or_none() is not None
+    new = {tuple(row) for row in connection.execute(statement, list(rows.values()))}
+    fresh = []
+    for one in reports:
+        if not one.remote_id or _key(one) in new:
+            new.discard(_key(one))  # said twice in one breath, it counts once
+            fresh.append(one)
+    return fresh
+
+
+def _key(one: Report) -> tuple[str, str, str, str]:
+    return one.transport, one.remote_id, one.outcome.value, one.recipient
+
+
+_DELIVERIES = select(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def _by_id(connection: Connection, reports: Sequence[Report]) -> dict[int, dict[str, Any]]:
+    """The deliveries that reports name by their id."""
+    ids = [one.delivery_id for one in reports if one.delivery_id is not None]
+    rows = connection.execute(_DELIVERIES, {"ids": ids}) if ids else ()
+    return {row.id: dict(row._mapping) for row in rows}
+
+
+def _meant_by(
+    connection: Connection, one: Report, known: dict[int, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The deliveries that a report is about, as the reports before it have left them."""
+    if one.delivery_id is not None:
+        found = known.get(one.delivery_id)
+        return [found] if found is not None and found["outlet"] == one.transport else []
+    return [
+        known.setdefault(row.id, dict(row._mapping)) for row in _deliveries_of(connection, one)
+    ]
 
 
 def _deliveries_of(connection: Connection, one: Report) -> list[Any]:
@@ -85,36 +136,49 @@ def knows(connection: Connection, one: Report) -> bool:
     return bool(_deliveries_of(connection, one))
 
 
-def _apply(
-    connection: Connection, delivery: Any, one: Report, receipt_went: bool, now: float
-) -> list[Lane]:
+def _is_delayed(one: Report, delivery: Mapping[str, Any]) -> bool:
+    open_ended = delivery["message_id"] is not None and _RANK[State(delivery["state"])] <= 1
+    return one.outcome is Outcome.DELAYED and open_ended
+
+
+_CHANGE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("b_id"))
+    .values(
+        state=bindparam("b_state"),
+        settled_at=bindparam("b_at"),
+        reason=bindparam("b_reason"),
+        code=bindparam("b_code"),
+        remote_id=bindparam("b_remote_id"),
+    )
+)
+
+
+def _change(delivery: dict[str, Any], one: Report, now: float) -> dict[str, Any] | None:
+    """What a report changes of a delivery, which is changed here as well; None if it comes too late."""
     state = _STATE_OF.get(one.outcome)
-    before = State(delivery.state)
-    if one.outcome is Outcome.DELAYED and delivery.message_id is not None and _RANK[before] <= 1:
-        return remark(connection, delivery.message_id, f"⏳ {one.reason}", now)
-    if state is None or _RANK[state] <= _RANK[before]:
+    if state is None or _RANK[state] <= _RANK[State(delivery["state"])]:
+        return None
+    delivery["state"] = state
+    delivery["remote_id"] = delivery["remote_id"] or one.remote_id
+    return {
+        "b_id": delivery["id"],
+        "b_state": state,
+        "b_at": now,
+        "b_reason": one.reason,
+        "b_code": one.code,
+        "b_remote_id": delivery["remote_id"],
+    }
+
+
+def _ends(delivery: Mapping[str, Any], one: Report, receipt_went: bool) -> list[Told]:
+    """What the writer is to hear of it."""
+    good = one.outcome is not Outcome.FAILED
+    receipt_went = receipt_went or delivery["code"] == UNREPORTED
+    if delivery["message_id"] is None or (good and (receipt_went or one.outcome is Outcome.SENT)):
         return []
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery.id)
-        .values(
-            state=state,
-            settled_at=now,
-            reason=one.reason,
-            code=one.code,
-            remote_id=delivery.remote_id or one.remote_id,
-        )
-    )
-    # A call-back may be the first proof that the far end took it: its lane goes on.
-    lanes: list[Lane] = [(delivery.outlet, delivery.lane)]
-    good = state is not State.FAILED
-    receipt_went = receipt_went or delivery.code == UNREPORTED
-    if delivery.message_id is None or (good and (receipt_went or state is State.SENT)):
-        return lanes
-    ended = Told(
-        delivery.message_id, delivery.id, good, one.reason, "" if good else "undefined-condition", "cancel"
-    )
-    return lanes + tell(connection, [ended], now)
+    condition = "" if good else "undefined-condition"
+    return [Told(delivery["message_id"], delivery["id"], good, one.reason, condition, "cancel")]
 
 
 # --- from the XMPP side ---

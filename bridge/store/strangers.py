@@ -119,7 +119,11 @@ def keep_back(
     held = [id_ for id_, one in zip(message_ids, arrived, strict=True) if one.verdict is not Admission.SHOW]
     if not held:
         return []
-    connection.execute(update(deliveries).where(deliveries.c.message_id.in_(held)).values(state=State.HELD))
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.message_id.in_(held), deliveries.c.state.in_((State.READY, State.WAITING)))
+        .values(state=State.HELD)
+    )
     behind = {one.found.contact_id for one in arrived if one.verdict is not Admission.SHOW}
     connection.execute(update(contacts).where(contacts.c.id.in_(behind)).values(waiting=True))
     asked = {

@@ -197,7 +197,7 @@ deliveries = Table(
     Column("state", String(9), nullable=False),
     Column("due_at", Double, nullable=False),
     Column("hold_until", Double, nullable=False, server_default="0"),  # while waiting: its lane stands
-    # "": nothing but its due time; "window": more lines; "hold": second thoughts. Not to be sent until closed.
+    # "": nothing but its due time; "window": more lines; "hold": second thoughts. Not sent until closed.
     Column("waits_for", String(8), nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("uncertain", Boolean, nullable=False, server_default=false()),

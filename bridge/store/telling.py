@@ -123,8 +123,9 @@ def _notes_for(lines: Sequence[dict[str, Any]], one: Told, now: float) -> list[d
 
 def remark(connection: Connection, message_id: int, text: str, now: float) -> list[Lane]:
     """A chat line about a message whose end is open. Answers lanes to ring."""
+    language = languages_of(connection, {message_id}).get(message_id, "")
     rows = [
-        _note_row(dict(row._mapping), Kind.NOTICE, Note(row.stanza_id, text), now)
+        _note_row(dict(row._mapping), Kind.NOTICE, Note(row.stanza_id, translate(text, language)), now)
         for row in connection.execute(_BY_ID, {"ids": [message_id]})
     ]
     if rows:

@@ -125,16 +125,19 @@ class Bot:
         if not xml.node(written.from_full):
             return  # two gateways would explain themselves to each other for ever
         context = await self._context(written)
+        welcomed = False
         if context.line is None and not asks_to_register(context, written.body):
             line = await self._gateway.admit(self._transport.name, context.jid, context.language)
             context = replace(context, line=line)
+            welcomed = line is not None
         if self._services is None:
             address = context.line.address if context.line is not None else ""
             text = words.how_it_works(self._transport, address, context.language)
             self._say(written, Answer(text))
             return
         answer = await self._dialogue.at_gateway(context, written.body)
-        self._say(written, answer)
+        # Who has just been welcomed for a mere "hello" need not read that it was not understood.
+        self._say(written, replace(answer, text="") if welcomed and answer.puzzled else answer)
         await self._follow(written, answer.reply)
 
     async def _context(self, written: Written) -> Context:

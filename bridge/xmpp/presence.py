@@ -47,6 +47,7 @@ class Presence:
         self._gateway = gateway
         self._post = post
         self._show = show_of(transport)
+        self._life = 0  # which stream this is: what was heard on an earlier one says nothing any more
         self._online: dict[str, set[str]] = {}  # bare JID of a registered user → full JIDs
         self._probes: dict[str, dict[str, None]] = {}  # bare JID → nodes asked for, in order
 
@@ -56,7 +57,7 @@ class Presence:
         user, local = xml.bare(sender), xml.node(recipient)
         match received.get("type"):
             case None if not local:
-                return partial(self._came, user, sender)
+                return partial(self._came, user, sender, self._life)
             case "unavailable" if not local:
                 return partial(self._went, user, sender)
             case "subscribe":
@@ -73,6 +74,7 @@ class Presence:
 
     def forget(self) -> None:
         """The stream is gone: who is online is unknown again."""
+        self._life += 1
         self._online.clear()
         self._probes.clear()
 
@@ -105,8 +107,8 @@ class Presence:
 
     # --- what users tell us ---
 
-    async def _came(self, user: str, full: str) -> None:
-        if await self._gateway.line_of(self._transport.name, user) is None:
+    async def _came(self, user: str, full: str, life: int) -> None:
+        if await self._gateway.line_of(self._transport.name, user) is None or life != self._life:
             return
         first = user not in self._online
         self._online.setdefault(user, set()).add(full)

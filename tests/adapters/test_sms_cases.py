@@ -15,9 +15,8 @@ import pytest
 from adapters.sms import segments
 from bridge.demo.chat_user import ChatUser
 from bridge.demo.gateway_process import ACCOUNT_SID
-from bridge.demo.phone import BadGateway, Drop, Goes, Hang, MmsFile, Refuse
 from bridge.demo.prosody import PrivateProsody
-from bridge.demo.texts import Text, new_sid
+from bridge.demo.texts import BadGateway, Drop, Goes, Hang, MmsFile, Refuse, Text, new_sid
 from bridge.demo.world import SMS, sms_contact
 from bridge.model import Outcome
 from bridge.ports import MaybeSent, Refused, Scope, Sent, TryLater

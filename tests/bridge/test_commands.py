@@ -1,107 +1,30 @@
 """The tree of commands and the dialogue over it, on a real record and without any stanza."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from bridge.commands import addressing, model, tree
-from bridge.commands.dialogue import LASTS, Dialogue
-from bridge.commands.model import Choice, Context, Field, Invalid, Kind, Refused, Step, Where, Who
-from bridge.commands.services import Services
-from bridge.gateway import Asked, Gateway, Transport, Written
+from bridge.commands.dialogue import LASTS
+from bridge.commands.model import Choice, Field, Invalid, Kind, Refused, Step, Where, Who
+from bridge.gateway import Asked, Written
 from bridge.model import Address
-from bridge.office import Office
 from bridge.options import MEMO_INVITATION, MEMO_LIST, MEMO_OTHERS
-from bridge.ports import Adapter, BadAddress, Capabilities
-from bridge.store import claiming, people, recording
-from bridge.store.engine import Store, database_url
-from bridge.store.schema import migrate
-from bridge.wishes import Wishes
-from tests.bridge.records import Clock, incoming
+from bridge.ports import Adapter, Capabilities
+from bridge.store.engine import database_url
+from tests.bridge.desk import BOSS, MIRA, NOBODY, Desk, MailLike, a_desk
 
-MIRA, BOSS, NOBODY = "mira@localhost", "boss@localhost", "nobody@elsewhere"
 MANY = ", ".join(f"P{number} <p{number}@x.org>" for number in range(1, 9))
-
-
-class MailLike:
-    """As much of an adapter as commands and recording ask for."""
-
-    capabilities = Capabilities(identity=("gateway", "smtp"), subjects=True, reactions=True)
-
-    def canonical(self, text: str) -> Address:
-        local, at, domain = text.strip().rpartition("@")
-        if not (local and at and "." in domain):
-            raise BadAddress("That is no mail address.")
-        return Address(text.strip().lower(), text.strip())
-
-    def own_addresses(self, jid: str) -> Sequence[str]:
-        return [f"{jid.partition('@')[0]}@chat.example"]
-
-
-class Desk:
-    """A gateway with its record, and a chat with its commands."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        transport = Transport(
-            "mail", "mail.localhost", "secret", cast(Adapter, MailLike()), "Email", strangers="ask"
-        )
-        self.store = store
-        self.clock = clock
-        self.gateway = Gateway(store, {"mail": transport}, ["localhost"], clock=clock)
-        wishes = Wishes(self.gateway, store, clock=clock)
-        self.services = Services(wishes, Office(self.gateway, store, [BOSS], clock=clock))
-        self.dialogue = Dialogue(clock)
-        self._numbers = iter(range(1, 1000))
-
-    async def context(self, jid: str = MIRA, chat: str = "", language: str = "") -> Context:
-        return Context(
-            self.services,
-            "mail",
-            jid,
-            f"{jid}/phone",
-            language or self.gateway.languages.of(jid),
-            await self.gateway.line_of("mail", jid),
-            local=chat.replace("@", "%"),
-            address=chat,
-            stanza_id=f"s{next(self._numbers)}",
-        )
-
-    async def says(self, text: str, jid: str = MIRA) -> str:
-        return (await self.dialogue.at_gateway(await self.context(jid), text)).text
-
-    async def in_chat(self, text: str, chat: str = "jana@x.org") -> str:
-        return (await self.dialogue.in_chat(await self.context(chat=chat), text)).text
-
-    async def arrives(self, body: str = "hi", sender: str = "jana@x.org", **more: Any) -> None:
-        one = incoming(body, sender, **more)
-        await self.store.do(recording.record_in, [one], self.gateway.grounds, self.clock())
-
-    async def outbox(self, outlet: str = "mail") -> list[Any]:
-        """What is to be delivered now."""
-        lanes = await self.store.look(claiming.open_lanes, outlet)
-        found = await self.store.look(claiming.claim, outlet, list(lanes), self.clock(), 50)
-        deliveries = [one.delivery for batch in found.by_lane.values() for one in batch]
-        return sorted(deliveries, key=lambda one: one.id)
-
-    async def shown(self) -> list[str]:
-        return [one.message.body for one in await self.outbox("xmpp:mail") if one.message is not None]
-
-    async def told(self) -> list[str]:
-        return [one.note.text for one in await self.outbox("xmpp:mail") if one.note is not None]
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    url = database_url("sqlite", tmp_path)
-    migrate(url)
-    async with Store(url) as store:
-        for jid in (MIRA, BOSS):
-            await store.do(people.register, "mail", jid, "", [f"{jid.partition('@')[0]}@chat.example"], 1.0)
-        yield Desk(store, Clock())
+    async with a_desk(database_url("sqlite", tmp_path)) as here:
+        yield here
 
 
 # --- the tree ---
@@ -338,73 +261,3 @@ async def test_a_mailing_list_asks_before_the_first_post(desk: Desk) -> None:
     (verdict,) = await desk.gateway.carry_out("mail", [replace(line, stanza_id="s2", body="and another")])
     assert verdict is None
     assert len(await desk.outbox()) == 2
-
-
-# --- strangers ---
-
-
-async def test_a_decision_lets_go_in_order_or_drops(desk: Desk) -> None:
-    for number in (1, 2, 3):
-        await desk.arrives(f"jana {number}")
-    await desk.arrives("tom 1", "tom@x.org")
-    assert await desk.shown() == []
-    assert "✉ jana@x.org" in (await desk.told())[0]
-    assert "There is no number 7" in await desk.says("accept 7")
-    assert "3 messages are coming" in await desk.says("accept 1")
-    assert await desk.shown() == ["jana 1", "jana 2", "jana 3"]
-    assert "Blocked: tom@x.org" in await desk.says("block rest")
-    await desk.arrives("tom 2", "tom@x.org")
-    assert await desk.shown() == ["jana 1", "jana 2", "jana 3"]
-    assert "may write to you again" in await desk.says("unblock tom@x.org")
-    await desk.arrives("tom 3", "tom@x.org")
-    assert (await desk.shown())[-1] == "tom 3"
-
-
-async def test_the_policy_can_be_changed_and_what_waited_follows(desk: Desk) -> None:
-    await desk.arrives("held")
-    await desk.says("settings strangers contacts")
-    await desk.arrives("silent", "tom@x.org")
-    assert len(await desk.told()) == 1
-    await desk.says("settings strangers everyone")
-    assert await desk.shown() == ["held", "silent"]
-
-
-async def test_muting_and_pausing_keep_what_comes(desk: Desk) -> None:
-    await desk.says("add jana@x.org")
-    await desk.in_chat("/mute")
-    await desk.arrives("one")
-    assert await desk.shown() == []
-    await desk.says("pause")
-    await desk.in_chat("/unmute")
-    assert await desk.shown() == []
-    await desk.arrives("two")
-    await desk.says("resume")
-    assert await desk.shown() == ["one", "two"]
-
-
-async def test_writing_to_a_stranger_lets_them_in(desk: Desk) -> None:
-    await desk.arrives("may I?")
-    await desk.says("jana@x.org of course")
-    assert await desk.shown() == ["may I?"]
-    await desk.arrives("thanks")
-    assert await desk.shown() == ["may I?", "thanks"]
-
-
-async def test_what_is_held_is_not_found_by_a_search(desk: Desk) -> None:
-    await desk.arrives("buy this pill")
-    assert "Nothing found" in await desk.says("find pill")
-    await desk.says("accept all")
-    assert "pill" in await desk.says("find PILL")
-
-
-async def test_after_a_wave_numbers_begin_anew(desk: Desk) -> None:
-    for number in range(3):
-        await desk.arrives("x", f"s{number}@x.org")
-    desk.clock.now += 61
-    gathered = (await desk.told())[-1]
-    assert gathered.startswith("3 new senders:")
-    assert "block rest" in gathered
-    await desk.says("block all")
-    desk.clock.now += 61
-    await desk.arrives("y", "later@x.org")
-    assert "accept 1 or block 1" in (await desk.told())[-1]

@@ -12,7 +12,7 @@ from bridge.model import Note
 from bridge.po import compile_po, entries
 from tools.catalogue import sentences
 
-GERMAN = Path("bridge/locale/de/LC_MESSAGES/passerelle.po")
+GERMAN = Path(__file__).parents[2] / "bridge/locale/de/LC_MESSAGES/passerelle.po"
 OURS = ("bridge/",)  # adapters translate what they say when they are ready to
 
 

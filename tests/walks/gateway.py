@@ -230,7 +230,8 @@ async def world(
 ) -> AsyncIterator[World]:
     """All of it, started; undone at the end. With `run=False` the gateway has its settings only.
 
-    `allow`, `settings` (its `gateway`), `extra`, `strangers` and `mail` are GatewayProcess's, `carrier` are the stand-in's options.
+    `allow`, `settings` (its `gateway`), `extra`, `strangers` and `mail` are GatewayProcess's, `carrier`
+    are the stand-in's options.
     """
     async with AsyncExitStack() as stack:
         contract = twilio_contract.Report()

@@ -1,16 +1,29 @@
 """Commands by text and as forms, through a real Prosody: for users, in a contact's chat, for admins."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 from xml.etree.ElementTree import Element
 
+import aiohttp
 import pytest
 
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL, SMS
 from tests.support.client import ChatUser, RequestError, body_of
-from tests.walks.gateway import ALICE, ALICE_JID, BOB, BOB_JID, PLUMBER, PLUMBER_JID, World, world
+from tests.support.mail import hand_in
+from tests.walks.gateway import (
+    ALICE,
+    ALICE_JID,
+    BOB,
+    BOB_JID,
+    PLUMBER,
+    PLUMBER_JID,
+    World,
+    letter,
+    world,
+)
 
 COMMANDS = "http://jabber.org/protocol/commands"
 FORM = "{jabber:x:data}"
@@ -205,6 +218,28 @@ async def test_blocking_in_the_chat_drops_what_comes(walk: World) -> None:
     await walk.write_mail(mira, "but this", sender=BOB)
     await mira.message_from(BOB_JID)
     assert all("not read this" not in body for body in mira.bodies_from(ALICE_JID))
+
+
+async def test_a_file_and_the_whole_of_a_mail_are_given_again(walk: World) -> None:
+    mira = await walk.user(on=(MAIL,))
+    mail = letter(ALICE, walk.address_of(mira), "see the plan")
+    mail.add_attachment(b"%PDF-1.4 the plan", maintype="application", subtype="pdf", filename="plan.pdf")
+    refused = await asyncio.to_thread(
+        hand_in, walk.gateway.smtp_port, ALICE, [walk.address_of(mira)], bytes(mail)
+    )
+    assert refused == {}
+    await mira.message_from(ALICE_JID, containing="see the plan")
+    mira.say(ALICE_JID, "/file", receipt=False)
+    await mira.message_from(ALICE_JID, containing="1  plan.pdf")
+    mira.say(ALICE_JID, "/file 1", receipt=False)
+    url = body_of(await mira.message_from(ALICE_JID, containing="http"))
+    async with aiohttp.ClientSession() as session, session.get(url.strip()) as answer:
+        assert await answer.read() == b"%PDF-1.4 the plan"
+    mira.say(ALICE_JID, "/file 2", receipt=False)
+    await mira.message_from(ALICE_JID, containing="from 1 to 1")
+    mira.say(ALICE_JID, "/whole", receipt=False)
+    await mira.message_from(ALICE_JID, containing="nothing more")
+    assert walk.mail.mails == []
 
 
 # --- strangers ---

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from adapters.email.addresses import without_token
-from bridge.demo.phone import Goes, Refuse
 from bridge.demo.prosody import PrivateProsody
+from bridge.demo.texts import Goes, Refuse
 from bridge.demo.world import MAIL, SMS, mail_contact
 from tests.support.client import ChatUser, NotSeenError, RequestError, body_of, error_text
 from tests.support.servers import Ejabberd

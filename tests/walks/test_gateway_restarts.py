@@ -7,7 +7,7 @@ import signal
 import smtplib
 from collections.abc import Callable
 
-from bridge.demo.phone import Goes
+from bridge.demo.texts import Goes
 from bridge.demo.world import MAIL
 from tests.support.client import ChatUser, Stanza, body_of, is_chat, received_id
 from tests.support.mail import client, hand_in

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bridge.demo.phone import MmsFile
 from bridge.demo.prosody import PrivateProsody
+from bridge.demo.texts import MmsFile
 from bridge.demo.world import SMS
 from tests.adapters.test_sms_media import picture
 from tests.support.client import body_of, error_text
@@ -17,7 +17,8 @@ from tests.walks.test_files import OOB_URL, PICTURE, got, put, with_upload
 async def uploading(fresh_prosody: Callable[..., PrivateProsody]) -> AsyncIterator[World]:
     server = with_upload(fresh_prosody)
     settings = f'fetch_allow = ["127.0.0.1:{server.http_port}"]'
-    async with world(server, settings=settings, sms={"media_allow": ["localhost"], "mms_megabytes": 0.1}) as here:
+    sms = {"media_allow": ["localhost"], "mms_megabytes": 0.1}
+    async with world(server, settings=settings, sms=sms) as here:
         yield here
 
 

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from bridge.demo.phone import Goes
 from bridge.demo.prosody import PrivateProsody
+from bridge.demo.texts import Goes
 from bridge.demo.world import SMS
 from tests.support.client import error_text
 from tests.walks.gateway import NUMBERS, PLUMBER, PLUMBER_JID, World, world

@@ -4,7 +4,8 @@ import asyncio
 
 import aiohttp
 
-from bridge.demo.phone import BadGateway, Drop, Goes, Post, Throttle
+from bridge.demo.phone import Post
+from bridge.demo.texts import BadGateway, Drop, Goes, Throttle
 from bridge.demo.world import SMS, sms_contact
 from tests.support.client import body_of
 from tests.walks.gateway import BAKER, BAKER_JID, PLUMBER, PLUMBER_JID, World

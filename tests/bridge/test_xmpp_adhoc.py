@@ -1,0 +1,209 @@
+"""Ad-hoc commands stanza by stanza: what goes over the wire, sessions, and what is wrong with requests."""
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import cast
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+
+from bridge.gateway import Denied
+from bridge.store.engine import database_url
+from bridge.xmpp import adhoc
+from bridge.xmpp.adhoc import LASTS, AdHoc
+from bridge.xmpp.bot import Bot
+from bridge.xmpp.pipeline import Pipeline
+from bridge.xmpp.presence import Presence
+from tests.bridge.desk import BOSS, MIRA, NOBODY, Desk, a_desk
+from tests.bridge.records import Clock
+
+FORM = "{jabber:x:data}"
+ADMIN = "http://jabber.org/protocol/admin#"
+COMMAND = adhoc.COMMAND
+_SPACE = f"{{{adhoc.NAMESPACE}}}"
+
+
+class Wire:
+    """Collects what is sent, and hands requests in."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.sent: list[Element] = []
+        self.clock = Clock()
+        transport = desk.gateway.transports["mail"]
+        presence = Presence(transport, desk.gateway, self)
+        pipeline = cast(Pipeline, None)  # forms wait for no line
+        bot = Bot(transport, desk.gateway, desk.services, self, presence, pipeline, desk.clock)
+        self.adhoc = AdHoc(transport, desk.gateway, desk.services, self, bot, self.clock)
+
+    def reply(self, *stanzas: str) -> None:
+        self.sent += map(fromstring, stanzas)
+
+    async def paced(self, stanzas: Iterable[str]) -> None:
+        self.reply(*stanzas)
+
+    async def ask(
+        self,
+        node: str,
+        *,
+        by: str = MIRA,
+        to: str = "mail.localhost",
+        session: str = "",
+        action: str = "",
+        language: str = "",
+        **values: str,
+    ) -> Element:
+        """One request; the answering IQ."""
+        fields = "".join(
+            f"<field var='{name}'><value>{text}</value></field>" for name, text in values.items()
+        )
+        form = f"<x xmlns='jabber:x:data' type='submit'>{fields}</x>" if values else ""
+        about = f" sessionid='{session}'" if session else ""
+        about += f" action='{action}'" if action else ""
+        lang = f" xml:lang='{language}'" if language else ""
+        request = fromstring(
+            f"<iq from='{by}/phone' to='{to}' type='set' id='q1'{lang}>"
+            f"<command xmlns='{adhoc.NAMESPACE}' node='{node}'{about}>{form}</command></iq>"
+        )
+        before = len(self.sent)
+        await self.adhoc.handle(request)
+        answer = self.sent[before]
+        assert (answer.get("id"), answer.get("to"), answer.get("from")) == ("q1", f"{by}/phone", to)
+        return answer
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(database_url("sqlite", tmp_path)) as here:
+        yield here
+
+
+@pytest.fixture
+def wire(desk: Desk) -> Wire:
+    return Wire(desk)
+
+
+def command(answer: Element) -> Element:
+    assert answer.get("type") == "result", answer
+    return answer[0]
+
+
+def fields(answer: Element) -> dict[str, str]:
+    return {f.get("var", ""): f.findtext(f"{FORM}value") or "" for f in answer.iter(f"{FORM}field")}
+
+
+def note(answer: Element) -> tuple[str, str]:
+    found = command(answer).find(f"{_SPACE}note")
+    return ("", "") if found is None else (found.get("type", ""), found.text or "")
+
+
+def conditions(answer: Element) -> list[str]:
+    assert answer.get("type") == "error"
+    return [child.tag.rpartition("}")[2] for child in answer[0] if not child.tag.endswith("}text")]
+
+
+async def test_a_command_without_questions_is_completed_at_once(desk: Desk, wire: Wire) -> None:
+    await desk.says("add jana@x.org Jana & <Co>")
+    answer = await wire.ask("contacts")
+    assert command(answer).get("status") == "completed"
+    assert "jana@x.org" in note(answer)[1]
+    rows = [[v.text for v in item.iter(f"{FORM}value")] for item in answer.iter(f"{FORM}item")]
+    assert rows == [["jana@x.org", "Jana & <Co>", None]]
+    assert [f.get("var") for f in next(answer.iter(f"{FORM}reported"))] == ["address", "name", "standing"]
+
+
+async def test_a_form_says_what_it_takes(wire: Wire) -> None:
+    answer = await wire.ask("settings")
+    assert command(answer).get("status") == "executing"
+    actions = command(answer).find(f"{_SPACE}actions")
+    assert actions is not None
+    assert (actions.get("execute"), [a.tag for a in actions]) == ("complete", [f"{_SPACE}complete"])
+    by_name = {f.get("var"): f for f in answer.iter(f"{FORM}field")}
+    seconds = by_name["coalesce"].find("{http://jabber.org/protocol/xdata-validate}validate")
+    assert seconds is not None
+    assert seconds.get("datatype") == "xs:integer"
+    assert dict(seconds[0].attrib) == {"min": "0", "max": "120"}
+    assert [o[0].text for o in by_name["quote"].iter(f"{FORM}option")] == ["off", "short", "full"]
+    assert by_name["signature"].get("type") == "text-multi"
+
+
+async def test_what_is_wrong_in_a_form_is_said_beside_it_and_stays_filled_in(wire: Wire) -> None:
+    first = await wire.ask("add")
+    session = command(first).get("sessionid", "")
+    wrong = await wire.ask("add", session=session, action="complete", address="nonsense", name="Jana")
+    assert command(wrong).get("status") == "executing"
+    assert note(wrong)[0] == "error"
+    assert fields(wrong) == {"address": "nonsense", "name": "Jana"}
+    right = await wire.ask("add", session=session, action="complete", address="jana@x.org", name="Jana")
+    assert command(right).get("status") == "completed"
+    asked = wire.sent[-1]
+    assert (asked.tag, asked.get("type"), asked.get("to")) == ("presence", "subscribe", MIRA)
+
+
+async def test_admins_forms_are_those_of_the_specification(wire: Wire) -> None:
+    answer = await wire.ask(f"{ADMIN}delete-user", by=BOSS)
+    assert fields(answer)["FORM_TYPE"] == "http://jabber.org/protocol/admin"
+    listed = await wire.ask(f"{ADMIN}get-registered-users-list", by=BOSS)
+    jids = next(f for f in listed.iter(f"{FORM}field") if f.get("var") == "registereduserjids")
+    assert [value.text for value in jids] == [BOSS, MIRA]
+
+
+async def test_texts_are_in_the_language_of_who_asks(desk: Desk, wire: Wire) -> None:
+    await desk.says("settings language de")
+    answer = await wire.ask("find")
+    assert next(answer.iter(f"{FORM}title")).text == "Suchen"
+    desk.gateway.languages.forget(MIRA)
+    assert next((await wire.ask("find", language="de-AT")).iter(f"{FORM}title")).text == "Suchen"
+    assert next((await wire.ask("find", language="fr")).iter(f"{FORM}title")).text == "Find"
+
+
+async def test_a_form_is_its_owners_and_expires(desk: Desk, wire: Wire) -> None:
+    session = command(await wire.ask("find")).get("sessionid", "")
+    stolen = await wire.ask("find", by=BOSS, session=session, word="x")
+    assert conditions(stolen) == ["not-allowed", "session-expired"]
+    wire.clock.now += LASTS + 1
+    late = await wire.ask("find", session=session, word="x")
+    assert conditions(late) == ["not-allowed", "session-expired"]
+
+
+async def test_wrong_requests_get_the_errors_of_the_specification(wire: Wire) -> None:
+    session = command(await wire.ask("find")).get("sessionid", "")
+    assert conditions(await wire.ask("find", action="dance")) == ["bad-request", "malformed-action"]
+    assert conditions(await wire.ask("find", session=session, action="prev")) == ["bad-request", "bad-action"]
+    assert conditions(await wire.ask("find", session=session, action="next")) == [
+        "bad-request",
+        "bad-payload",
+    ]
+    for node, by, condition in (
+        ("unheard-of", MIRA, "item-not-found"),
+        ("cc", MIRA, "item-not-found"),
+        ("queue", MIRA, "forbidden"),
+        ("contacts", NOBODY, "registration-required"),
+    ):
+        with pytest.raises(Denied) as refused:
+            await wire.ask(node, by=by)
+        assert refused.value.condition == condition, node
+
+
+async def test_a_client_that_opens_forms_without_end_keeps_the_last_ones(wire: Wire) -> None:
+    sessions = [command(await wire.ask("find")).get("sessionid", "") for _ in range(12)]
+    assert conditions(await wire.ask("find", session=sessions[0], word="x"))[0] == "not-allowed"
+    assert command(await wire.ask("find", session=sessions[-1], word="x")).get("status") == "completed"
+
+
+async def test_leaving_by_form_ends_every_subscription(desk: Desk, wire: Wire) -> None:
+    await desk.says("add jana@x.org")
+    session = command(await wire.ask("leave")).get("sessionid", "")
+    done = await wire.ask("leave", session=session, action="complete", sure="1")
+    assert command(done).get("status") == "completed"
+    ends = {(one.get("from"), one.get("type")) for one in wire.sent if one.tag == "presence"}
+    for jid in (r"jana\40x.org@mail.localhost", "mail.localhost"):
+        assert {(jid, kind) for kind in ("unsubscribe", "unsubscribed", "unavailable")} <= ends
+
+
+async def test_a_contacts_jid_offers_what_can_be_done_in_its_chat(desk: Desk, wire: Wire) -> None:
+    jid = r"jana\40x.org@mail.localhost"
+    await desk.says("add jana@x.org")
+    done = await wire.ask("mute", to=jid)
+    assert "Muted" in note(done)[1]
+    with pytest.raises(Denied):
+        await wire.ask("settings", to=jid)
