@@ -19,8 +19,9 @@ import structlog
 from bridge import bell, service
 from bridge.commands.services import Services
 from bridge.dispatcher import Dispatcher
+from bridge.events import Transport
 from bridge.files import Filing
-from bridge.gateway import Gateway, Transport
+from bridge.gateway import Gateway
 from bridge.intake import Intake
 from bridge.memory import Memories
 from bridge.office import Office

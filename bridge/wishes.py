@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from bridge.addressing import to_local
+from bridge.events import Denied, Transport, Written
 from bridge.files import Filing
-from bridge.gateway import Denied, Gateway, Transport, Written
+from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.model import Attachment, Contact, Line
 from bridge.options import PAUSED, PROOF, STRANGERS

@@ -8,7 +8,7 @@ from bridge.addressing import to_local
 from bridge.commands.asking import SURE, are_you_sure, is_sure
 from bridge.commands.contacts import canonical
 from bridge.commands.model import Command, Context, Field, Refused, Reply, Step, Values, Where
-from bridge.gateway import Written
+from bridge.events import Written
 from bridge.i18n import tr, translate
 from bridge.options import ALL, CC, MEMO_INVITATION, MEMO_OTHERS, REACTION, RSVP, SUBJECT
 from bridge.store.desk import LastMail

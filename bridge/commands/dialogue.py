@@ -13,7 +13,7 @@ from bridge.commands.account import REGISTER
 from bridge.commands.addressing import FirstLine, first_line
 from bridge.commands.model import Command, Context, Invalid, Kind, Refused, Reply, Where
 from bridge.commands.running import Asking
-from bridge.gateway import Denied, Written
+from bridge.events import Denied, Written
 from bridge.i18n import tr, translate
 
 LASTS = 300.0  # seconds that a question waits for its answer

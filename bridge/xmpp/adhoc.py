@@ -9,7 +9,8 @@ from xml.etree.ElementTree import Element
 from bridge.commands import model, tree
 from bridge.commands.model import Command, Context, Invalid, Refused, Reply, Step, Where, Who, no_steps
 from bridge.commands.services import Services
-from bridge.gateway import Denied, Gateway, Transport
+from bridge.events import Denied, Transport
+from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.xmpp import errors, forms, xml
 from bridge.xmpp.bot import Bot

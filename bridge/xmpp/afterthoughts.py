@@ -2,7 +2,7 @@
 
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import ChatState, Retracted, Written
+from bridge.events import ChatState, Retracted, Written
 from bridge.options import REACTION
 from bridge.xmpp import xml
 

@@ -15,7 +15,8 @@ from bridge.commands.dialogue import Answer, Dialogue, asks_to_register
 from bridge.commands.model import Command, Context, Reply, Values, Where
 from bridge.commands.running import Asking
 from bridge.commands.services import Services
-from bridge.gateway import Asked, Denied, Gateway, Transport, Written
+from bridge.events import Asked, Denied, Transport, Written
+from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.model import Line
 from bridge.options import POSTS, SUBJECT

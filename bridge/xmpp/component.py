@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element
 import structlog
 
 from bridge.commands.services import Services
-from bridge.gateway import Asked, ClientError, Denied, Event, Gateway, Retracted, Transport, Written
+from bridge.events import Asked, ClientError, Denied, Event, Retracted, Transport, Written
+from bridge.gateway import Gateway
 from bridge.xmpp import adhoc, disco, errors, registration, stanzas, xml
 from bridge.xmpp.adhoc import AdHoc
 from bridge.xmpp.bot import Bot

@@ -10,7 +10,7 @@ from slixmpp import JID
 from slixmpp.exceptions import XMPPError
 from slixmpp.plugins.xep_0030 import DiscoInfo, DiscoItems
 
-from bridge.gateway import Transport
+from bridge.events import Transport
 from bridge.i18n import tr
 from bridge.xmpp.stream import Stream
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.i18n import tr, translate
 from bridge.ports import Fate, Refused, Scope, TryLater
 from bridge.xmpp import xml

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
 from bridge import media
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.model import Attachment, Delivery
 from bridge.xmpp import xml
 

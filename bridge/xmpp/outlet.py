@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from bridge.gateway import ClientError
+from bridge.events import ClientError
 from bridge.model import Attachment, Delivery, DeliveryId, Kind
 from bridge.ports import Capabilities, Fate, Refused, Scope, Sent, TryLater
 from bridge.xmpp import errors, files, stanzas, xml

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bridge.gateway import Denied, Event
+from bridge.events import Denied, Event
 from bridge.xmpp import errors
 
 log = structlog.get_logger()

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import Denied, Gateway, Transport
+from bridge.events import Denied, Transport
+from bridge.gateway import Gateway
 from bridge.xmpp import errors, xml
 
 Work = Callable[[], Awaitable[None]]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from bridge.commands.model import Reply
-from bridge.gateway import Denied, Gateway, Transport
+from bridge.events import Denied, Transport
+from bridge.gateway import Gateway
 from bridge.i18n import Phrase, tr, translate
 from bridge.model import Line
 from bridge.ports import BadAddress

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import ClientError
+from bridge.events import ClientError
 from bridge.model import DeliveryId
 from bridge.xmpp.stream import Stream, StreamLost
 

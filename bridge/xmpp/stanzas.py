@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from bridge.gateway import ChatState, ClientError, ClientReceipt, Denied, Displayed, Retracted, Written
+from bridge.events import ChatState, ClientError, ClientReceipt, Denied, Displayed, Retracted, Written
 from bridge.model import Attachment, Delivery, Kind, Message
 from bridge.options import KNOWN_SUBJECT, LEAD, REACTION, REACTS_TO
 from bridge.xmpp import afterthoughts, errors, files, xml

@@ -1,6 +1,6 @@
 """What the gateway says to its users unasked: plain sentences, no stanzas."""
 
-from bridge.gateway import Transport
+from bridge.events import Transport
 from bridge.i18n import Phrase, tr, translate
 
 _EXAMPLES = {"smtp": "alice@example.com", "sms": "+1 202 555 0142"}

@@ -7,7 +7,8 @@ from typing import Any, cast
 from bridge.commands.dialogue import Dialogue
 from bridge.commands.model import Context
 from bridge.commands.services import Services
-from bridge.gateway import Gateway, Transport
+from bridge.events import Transport
+from bridge.gateway import Gateway
 from bridge.model import Address
 from bridge.office import Office
 from bridge.ports import Adapter, BadAddress, Capabilities

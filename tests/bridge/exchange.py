@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any, ClassVar
 
 from bridge.dispatcher import Dispatcher
-from bridge.gateway import ChatState, Denied, Gateway, Retracted, Transport, Written
+from bridge.events import ChatState, Denied, Retracted, Transport, Written
+from bridge.gateway import Gateway
 from bridge.kit import TransportSettings
 from bridge.model import Address, Delivery, DeliveryId, Kind
 from bridge.policy import RetryPolicy

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.model import Delivery, Kind
 from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater
 from bridge.store import queue, recording

@@ -11,7 +11,7 @@ import pytest
 from bridge.commands import addressing, model, tree
 from bridge.commands.dialogue import LASTS
 from bridge.commands.model import Choice, Field, Invalid, Kind, Refused, Step, Where, Who
-from bridge.gateway import Asked, Written
+from bridge.events import Asked, Written
 from bridge.model import Address
 from bridge.options import MEMO_INVITATION, MEMO_LIST, MEMO_OTHERS
 from bridge.ports import Adapter, Capabilities

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 
 from adapters.email.adapter import EmailAdapter
 from adapters.email.settings import EmailSettings
-from bridge.gateway import Denied, Gateway, Transport, Written
+from bridge.events import Denied, Transport, Written
+from bridge.gateway import Gateway
 from bridge.model import Address, Kind
 from bridge.ports import Refused, Sent
 from bridge.store.engine import Store

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.store.engine import database_url
 from bridge.xmpp import adhoc
 from bridge.xmpp.adhoc import LASTS, AdHoc

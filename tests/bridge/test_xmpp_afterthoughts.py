@@ -4,7 +4,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from bridge.gateway import ChatState, Retracted, Written
+from bridge.events import ChatState, Retracted, Written
 from bridge.xmpp import stanzas, xml
 
 MIRA = "mira@localhost/phone"

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from bridge.gateway import ClientError, Written
+from bridge.events import ClientError, Written
 from bridge.ports import Refused, Scope, Sent, TryLater
 from bridge.xmpp import component as component_module
 from bridge.xmpp import stanzas, stream

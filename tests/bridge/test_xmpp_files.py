@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape
 import pytest
 from aiohttp import web
 
+from bridge.events import Denied, Written
 from bridge.files import Filing
-from bridge.gateway import Denied, Written
 from bridge.model import Attachment, Delivery, File, Kind
 from bridge.ports import Sent
 from bridge.store.engine import Store, database_url

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from bridge.gateway import ClientReceipt, Denied, Written
+from bridge.events import ClientReceipt, Denied, Written
 from bridge.xmpp import errors, pipeline
 from bridge.xmpp.pipeline import Event, Pipeline
 from bridge.xmpp.turns import Turns

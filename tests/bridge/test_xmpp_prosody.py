@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from bridge.demo.prosody import PrivateProsody
-from bridge.gateway import ClientReceipt, Denied
+from bridge.events import ClientReceipt, Denied
 from bridge.model import Kind, Note
 from bridge.ports import Sent
 from bridge.xmpp import component as component_module

@@ -2,7 +2,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.model import Line, LineId, UserId
 from bridge.xmpp import registration, xml
 from bridge.xmpp.registration import Cancelled, Filled, Removal

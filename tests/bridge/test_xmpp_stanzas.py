@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.gateway import ClientError, ClientReceipt, Denied, Displayed, Written
+from bridge.events import ClientError, ClientReceipt, Denied, Displayed, Written
 from bridge.model import Kind, Note
 from bridge.ports import Refused, Scope, TryLater
 from bridge.xmpp import errors, stanzas, xml

@@ -10,7 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from bridge.gateway import ClientError, ClientReceipt, Denied, Gateway, Transport, Written
+from bridge.events import ClientError, ClientReceipt, Denied, Transport, Written
+from bridge.gateway import Gateway
 from bridge.i18n import Languages
 from bridge.model import (
     Contact,

@@ -12,7 +12,7 @@ from bridge.demo.chat_user import ChatUser
 from bridge.demo.gateway_process import AUTH_TOKEN
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL
-from bridge.gateway import Denied
+from bridge.events import Denied
 from bridge.settings.read import load
 from tests.support.client import NotSeenError, body_of
 from tests.support.mail import Smarthost, smarthost
