@@ -44,6 +44,8 @@ test: dev packages
 bench: dev
 	@tools/install-packages.sh demo
 	$(RUN)/python -m bench.first
+	$(RUN)/python -m bench.email
+	$(RUN)/python -m bench.sms
 
 demo: $(VENV)/.run
 	@tools/install-packages.sh demo
