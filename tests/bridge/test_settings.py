@@ -274,7 +274,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         (
             'provider = "twilio"',
             'provider = "carrier"',
-            '24 transport.sms.provider: "carrier" is not among the choices → write "twilio"',
+            '24 transport.sms.provider: "carrier" is not among the choices → write "twilio" or "android"',
         ),
         (
             "[web]",
