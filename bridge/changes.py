@@ -3,8 +3,9 @@
 Part of the gateway, in a file of its own. Keeps in memory only who might still be typing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from bridge.model import Fact, Undone
@@ -20,6 +21,7 @@ from bridge.store.unthreading import Name
 Untouched = Callable[[Iterable[Lane]], AbstractContextManager[frozenset[Lane]]]
 
 _MOST_OPEN = 10_000
+_PATIENCE, _A_MOMENT = 3, 0.02  # looks, and seconds between them, at a lane that is busy
 
 
 def _all_untouched(lanes: Iterable[Lane]) -> AbstractContextManager[frozenset[Lane]]:
@@ -79,10 +81,19 @@ class Changes:
 
     # --- use cases ---
 
-    async def reach(self, talks: Iterable[Talk]) -> AbstractContextManager[frozenset[Lane]]:
-        """Enter it to keep the dispatcher off what these users have written there. It holds those lanes
-        of which nothing was in hand."""
-        return self.untouched(await self._store.look(changing.lanes_of, talks))
+    @asynccontextmanager
+    async def reach(self, talks: Sequence[Talk]) -> AsyncIterator[frozenset[Lane]]:
+        """Inside, the dispatcher keeps off what these users have written there. Holds those lanes of
+        which nothing was in hand; a lane that is merely being looked at is waited for, for a moment."""
+        lanes = list(await self._store.look(changing.lanes_of, talks)) if talks else []
+        for _ in range(_PATIENCE):
+            with self.untouched(lanes) as free:
+                if len(free) == len(lanes):
+                    yield free
+                    return
+            await asyncio.sleep(_A_MOMENT)
+        with self.untouched(lanes) as free:
+            yield free
 
     async def send_now(self, talk: Talk) -> int:
         """End the wait of all that waits in a conversation. Answers how many messages go."""
@@ -98,7 +109,7 @@ class Changes:
 
     async def cancel(self, talk: Talk, stanza_id: str) -> Changed:
         """Take one message back. Nothing undone and nothing refused: there was nothing to take back."""
-        with await self.reach([talk]) as lanes:
+        async with self.reach([talk]) as lanes:
             done = await self._store.do(
                 changing.take_back, talk, stanza_id, Reach(lanes), self.names[talk.transport], self._clock()
             )
@@ -114,7 +125,7 @@ class Changes:
         return await self._store.look(facts.facts, talk, stanza_id)
 
     async def _change(self, change: Callable[..., Changed], talk: Talk) -> Changed:
-        with await self.reach([talk]) as lanes:
+        async with self.reach([talk]) as lanes:
             done = await self._store.do(change, talk, Reach(lanes), self.names[talk.transport], self._clock())
         self.ring(done.lanes)
         return done

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 
 import structlog
@@ -206,7 +205,7 @@ class Gateway:
     ) -> list[Recorded | Changed]:
         """One transaction. What is to be taken back must not be sent meanwhile."""
         talks = [step.talk for step in steps if isinstance(step, Retraction)]
-        with await self.changes.reach(talks) if talks else nullcontext(frozenset[Lane]()) as untouched:
+        async with self.changes.reach(talks) as untouched:
             recorded = await self._recorded(steps, heard, untouched, now)
         METRICS.stanzas_recorded.labels(transport).inc(len(steps))
         self.ring(lane for one in recorded for lane in one.lanes)

@@ -7,7 +7,7 @@ import pytest
 from bridge.events import Denied
 from bridge.model import Delivery, Kind
 from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater
-from bridge.store import queue, recording
+from bridge.store import claiming, queue, recording
 from bridge.store.engine import Store
 from tests.bridge.exchange import ALICE, PLUMBER, Exchange
 from tests.bridge.records import GROUNDS, incoming
@@ -235,7 +235,12 @@ async def settled(here: Exchange) -> None:
     """Until the first in the queue has been written down as waiting."""
 
     async def waits() -> bool:
-        return any(one.attempts for one in await here.store.look(queue.list_open))
+        if not any(one.attempts for one in await here.store.look(queue.list_open)):
+            return False
+        # Written down; out of the dispatcher's hands a moment later.
+        lanes = [("mail", lane) for lane in await here.store.look(claiming.open_lanes, "mail")]
+        with here.dispatcher.untouched(lanes) as free:
+            return len(free) == len(lanes)
 
     for _ in range(500):
         if await waits():
