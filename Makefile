@@ -39,7 +39,7 @@ check: dev
 
 test: dev packages
 	$(RUN)/python -m tests.support.fetch_twilio_contract
-	$(RUN)/pytest $(ARGS)
+	$(RUN)/pytest -n 2 --dist loadfile $(ARGS)
 
 bench: dev
 	@tools/install-packages.sh demo
