@@ -6,6 +6,7 @@ Stop: the reverse; what is on its way gets a grace time, everything else waits i
 
 import asyncio
 import contextlib
+import gc
 import math
 import signal
 import time
@@ -146,8 +147,17 @@ async def running(
         await stack.enter_async_context(_connected(state))
         await stack.enter_async_context(_chores(settings, store, gateway, files))
         await stack.enter_async_context(_searching(components, uploads))
+        _rest_the_collector()
         log.info("running", transports=list(transports), seconds=round(time.monotonic() - began, 3))
         yield state
+
+
+def _rest_the_collector() -> None:
+    """What was loaded for the start stays for good, and values that come and go by the thousand hold no
+    circles: looking for some after every 700 costs a tenth of the time under load."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _migrated(url: str) -> None:
