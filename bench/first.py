@@ -58,7 +58,7 @@ async def measure_echo(server: PrivateProsody, count: int, rounds: int) -> float
             for n in range(rounds + 1):
                 before = rig.cpu_seconds(echo.pid)
                 times = await Exchange(all_sessions, IN_FLIGHT).run(
-                    count, stanza(PLAIN, "sms.localhost", n * count), 60, first=n * count
+                    count, stanza(PLAIN, "sms.localhost"), 60, first=n * count
                 )
                 if n:  # the first round warms up
                     rates.append(count / times[-1])
@@ -87,7 +87,7 @@ async def measure_out(
             first = 1_000_000 + n * count
             before = rig.cpu_seconds(gateway.pid)
             times = await Exchange(all_sessions, IN_FLIGHT).run(
-                count, stanza(ASKING, "mail.localhost", first), 120, first=first
+                count, stanza(ASKING, "mail.localhost"), 120, first=first
             )
             cpu = (rig.cpu_seconds(gateway.pid) - before) / count
             if n:
@@ -146,7 +146,7 @@ async def measure_recording(server: PrivateProsody, count: int, rounds: int, ech
                 first = 2_000_000 + n * count
                 before, began = rig.cpu_seconds(gateway.pid), time.monotonic()
                 for k, session in enumerate(all_sessions):
-                    make = stanza(ASKING, "mail.localhost", first)
+                    make = stanza(ASKING, "mail.localhost")
                     session.write("".join(make(first + m) for m in range(k, count, len(all_sessions))))
                 async with asyncio.timeout(60):
                     while recorded(record) < (n + 1) * count:
@@ -186,8 +186,7 @@ async def register(server: PrivateProsody) -> None:
             await one.register("mail.localhost", name=user)
 
 
-def stanza(template: str, domain: str, first: int) -> Callable[[int], str]:
-    del first
+def stanza(template: str, domain: str) -> Callable[[int], str]:
     return lambda n: template.format(to=f"contact{n % CONTACTS}\\40example.com@{domain}", n=n)
 
 

@@ -127,7 +127,6 @@ class Intake:
         self._bell = asyncio.Event()
         self._bell.set()
         self._task: asyncio.Task[None] | None = None
-        self._resting = asyncio.Event()
 
     def ring(self) -> None:
         """A raw input was recorded."""

@@ -1,6 +1,5 @@
 """Commands about people: add, contacts, strangers, accept, block, mute."""
 
-from bridge.addressing import to_local
 from bridge.commands.asking import answered, one_form
 from bridge.commands.model import (
     Command,
@@ -231,10 +230,6 @@ async def _contact(context: Context, values: Values) -> Known:
     if known is None:
         raise Refused(tr("You have no contact {who}.", who=address))
     return known
-
-
-def contact_jid(context: Context, address: str) -> str:
-    return f"{to_local(address)}@{context.services.wishes.transport(context.transport).jid}"
 
 
 COMMANDS = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 
 from bridge.model import Direction, Kind, Outcome, Report, State
 from bridge.policy import AWAY
@@ -277,12 +277,17 @@ def _bounced(connection: Connection, message_id: int, heard: Heard, now: float) 
 
 
 def came_back(connection: Connection, outlet: str, jid: str, now: float) -> list[Lane]:
-    """What waited for this user is due. Answers lanes to ring."""
+    """What waited for this user is due: messages go to the bare JID, receipts and errors to the resource
+    that wrote. Answers lanes to ring."""
+    resource = f"{jid}/"
     rows = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.outlet == outlet,
-            deliveries.c.recipient == jid,
+            or_(
+                deliveries.c.recipient == jid,
+                func.substr(deliveries.c.recipient, 1, len(resource)) == resource,
+            ),
             text(f"deliveries.{ASLEEP}"),
         )
         .values(due_at=now, hold_until=0.0)

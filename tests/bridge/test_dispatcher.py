@@ -34,6 +34,8 @@ class FarEnd:
     async def send(self, batch: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
         self.at_a_time += 1
         self.most_at_a_time = max(self.most_at_a_time, self.at_a_time)
+        async with self.changed:
+            self.changed.notify_all()
         try:
             await self.gate.wait()
             await asyncio.sleep(0)
@@ -195,8 +197,7 @@ async def test_after_a_crash_a_claimed_text_is_looked_for_and_not_posted(store: 
     hangs = FarEnd(repeatable=False, batch=1)
     hangs.gate.clear()
     async with dispatching(store, sms=hangs):
-        while not hangs.at_a_time:  # noqa: ASYNC110 - it enters `send` without telling
-            await asyncio.sleep(0.01)
+        await hangs.until(lambda: hangs.at_a_time == 1)
     # The process ends while the outlet is at it: nobody knows what the far end did.
     finds = Finds(repeatable=False, batch=1)
     finds.found = []
@@ -210,8 +211,7 @@ async def test_a_stop_lets_end_what_is_on_its_way_and_leaves_the_rest(store: Sto
     mail.gate.clear()
     async with dispatching(store, mail=mail) as dispatcher:
         await write(store, dispatcher, draft("one"), draft("two"), draft("three"))
-        while not mail.at_a_time:  # noqa: ASYNC110 - it enters `send` without telling
-            await asyncio.sleep(0.01)
+        await mail.until(lambda: mail.at_a_time == 1)
         stop = asyncio.create_task(dispatcher.drain(5.0))
         await asyncio.sleep(0)
         mail.gate.set()

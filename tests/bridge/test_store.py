@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from bridge.model import Envelope, Kind, Outcome, Report, State
 from bridge.policy import RetryPolicy, after_attempt
-from bridge.ports import Fate, MaybeSent, Refused, Sent, TryLater
+from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater
 from bridge.store import claiming, inputs, people, recording, reports
 from bridge.store.claiming import Claimed, Settlement
 from bridge.store.engine import Store, StoreFailed, StoreLocked, database_url, locked, make_engine
@@ -322,6 +322,19 @@ async def test_an_error_for_an_offline_user_waits_until_they_are_back(store: Sto
     assert await store.do(reports.came_back, "xmpp:mail", "mira@localhost", NOW + 20) != []
     (again,) = await claimed(store, "xmpp:mail", NOW + 20)
     assert again.delivery.stanza_id == found.delivery.stanza_id
+
+
+async def test_a_receipt_that_waits_for_a_user_goes_when_they_are_back(store: Store) -> None:
+    await store.do(recording.record_out, [draft()], NOW)
+    (found,) = await claimed(store, "mail")
+    await settled(store, found, Sent())
+    (note,) = await claimed(store, "xmpp:mail")
+    await settled(store, note, TryLater("offline", after=3600.0, scope=Scope.RECIPIENT))
+    assert await claimed(store, "xmpp:mail", NOW + 10) == []
+    assert await store.do(reports.came_back, "xmpp:mail", "mir@localhost", NOW + 20) == []
+    assert await store.do(reports.came_back, "xmpp:mail", "mira@localhost", NOW + 20) != []
+    (again,) = await claimed(store, "xmpp:mail", NOW + 20)
+    assert again.delivery.kind is Kind.RECEIPT
 
 
 async def test_what_may_be_lost_with_a_stream_goes_again_to_clients_that_send_receipts(store: Store) -> None:
