@@ -7,7 +7,7 @@ RUN := $(VENV)/bin
 # Some containers switch bytecode off; every start would then be four times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help dev check test bench demo packages
+.PHONY: help dev check test bench contract demo packages
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test        install what the tests need, and run them (ARGS=… goes to pytest)"
 	@echo "make check       ruff, mypy, the import contracts"
 	@echo "make bench       the benchmarks, as JSON lines"
+	@echo "make contract    what the SMS side asks of its providers, held against their own descriptions"
 	@echo "make dev         .venv with everything for development"
 	@echo "make packages    Debian's packages that the tests need"
 
@@ -39,6 +40,7 @@ check: dev
 
 test: dev packages
 	$(RUN)/python -m tests.support.fetch_twilio_contract
+	$(RUN)/python -m tests.support.fetch_converse
 	$(RUN)/pytest -n 2 --dist loadfile $(ARGS)
 
 bench: dev
@@ -46,6 +48,10 @@ bench: dev
 	$(RUN)/python -m bench.first
 	$(RUN)/python -m bench.email
 	$(RUN)/python -m bench.sms
+
+contract: dev
+	@$(RUN)/python -m tests.support.fetch_twilio_contract
+	@$(RUN)/python -m tests.support.contract_tour
 
 demo: $(VENV)/.run
 	@tools/install-packages.sh demo

@@ -18,11 +18,14 @@ from xml.etree.ElementTree import Element
 import structlog
 
 from bridge import bell, service
+from bridge.accounts import OwnAccounts
 from bridge.commands.services import Services
 from bridge.dispatcher import Dispatcher
+from bridge.estate import Estate
 from bridge.events import Transport
 from bridge.files import Filing
 from bridge.gateway import Gateway
+from bridge.importing import Importing
 from bridge.intake import Intake
 from bridge.memory import Memories
 from bridge.office import Office
@@ -30,7 +33,7 @@ from bridge.policy import DAY, RetryPolicy
 from bridge.ports import Outlet, TakesWebhooks, TellsHealth
 from bridge.settings import Settings
 from bridge.settings.build import adapter_for
-from bridge.settings.keys import master_key
+from bridge.settings.keys import derive, master_key
 from bridge.store import inputs, queue, upkeep
 from bridge.store.engine import Store, StoreFailed, database_url, locked, ping
 from bridge.store.schema import migrate, needs_migration, require_current
@@ -39,6 +42,7 @@ from bridge.web.files import FilePages
 from bridge.web.pages import Probes
 from bridge.web.server import Answer, Listening, serving
 from bridge.wishes import Wishes
+from bridge.xmpp import own
 from bridge.xmpp.component import Component
 from bridge.xmpp.outlet import XmppOutlet
 from bridge.xmpp.stanzas import Reading
@@ -123,21 +127,33 @@ async def running(
             language=settings.gateway.language,
         )
         await gateway.load()
-        services = Services(Wishes(gateway, store, files), Office(gateway, store, settings.gateway.admins))
+        wishes = Wishes(gateway, store, files)
+        services = Services(
+            wishes,
+            Office(gateway, store, settings.gateway.admins),
+            OwnAccounts(gateway, wishes, store),
+            Estate(gateway, store, files),
+            await stack.enter_async_context(_importing(settings, wishes, store, files)),
+        )
         components = {
             name: Component(transport, gateway, settings.xmpp, read=read, services=services)
             for name, transport in transports.items()
         }
         uploads = {name: Uploads(one, settings.xmpp.domain, files) for name, one in components.items()}
+        for name, one in components.items():
+            one.puts_files(uploads[name])
         dispatcher = _dispatcher(settings, store, gateway, components, uploads)
         gateway.ring = dispatcher.ring
+        for name, component in components.items():
+            component.acquaintance.trouble = partial(_trouble, dispatcher, name)
         gateway.changes.untouched = dispatcher.untouched
         services.office.switch = dispatcher
         await services.office.load()
-        await stack.enter_async_context(_intake(store, gateway, files))
+        await stack.enter_async_context(_intake(store, gateway, files, wishes))
         for name, transport in transports.items():
             await stack.enter_async_context(transport.adapter.running(gateway.inbox(name)))
-        await stack.enter_async_context(bell.listening(data_dir, partial(_look, gateway, dispatcher)))
+        look = partial(_look, gateway, dispatcher, components)
+        await stack.enter_async_context(bell.listening(data_dir, look))
         await stack.enter_async_context(dispatcher)
         listening = await stack.enter_async_context(
             _web(settings, store, gateway, dispatcher, components, files)
@@ -181,6 +197,10 @@ def _filing(settings: Settings, store: Store) -> Filing:
     )
 
 
+def _importing(settings: Settings, wishes: Wishes, store: Store, files: Filing) -> Importing:
+    return Importing(wishes, store, files, derive(master_key(settings), "address books"))
+
+
 def build_transports(settings: Settings, memories: Memories, files: Filing) -> dict[str, Transport]:
     """Each configured adapter, bound to its component."""
     master = master_key(settings)
@@ -196,7 +216,13 @@ def build_transports(settings: Settings, memories: Memories, files: Filing) -> d
             one.limits.per_minute,
             one.limits.per_day,
         )
-        built[name] = replace(transport, strangers=one.strangers, proven_addresses=one.proven_addresses)
+        built[name] = replace(
+            transport,
+            strangers=one.strangers,
+            proven_addresses=one.proven_addresses,
+            helpers=settings.gateway.contact or tuple(f"xmpp:{jid}" for jid in settings.gateway.admins),
+            kept_hours=settings.gateway.keep_bodies_days * 24,
+        )
     return built
 
 
@@ -215,22 +241,44 @@ def _dispatcher(
     retry: dict[str, RetryPolicy] = {}
     for name, transport in gateway.transports.items():
         outlets[name] = transport.adapter
-        outlets[f"xmpp:{name}"] = XmppOutlet(components[name], places=uploads[name])
+        outlets[f"xmpp:{name}"] = towards_users = XmppOutlet(components[name], places=uploads[name])
+        privilege = components[name].privilege
+        towards_users.settled = privilege.settled
+        towards_users.ahead = components[name].acquaintance.rosters.ahead
+        towards_users.gone = components[name].acquaintance.gone
+        towards_users.write_own = partial(own.write, privilege, gateway.languages.of, transport.jid)
         retry[name] = RetryPolicy(give_up_after=settings.transports[name].retry_days * DAY)
         retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY, tell_delay_after=math.inf)
     return Dispatcher(store, outlets, retry, on_sent=gateway.note_sent)
 
 
-def _look(gateway: Gateway, dispatcher: Dispatcher) -> None:
+def _look(gateway: Gateway, dispatcher: Dispatcher, components: Mapping[str, Component]) -> None:
     """The command line has changed something."""
     gateway.forget_lines()
     dispatcher.look()
+    for component in components.values():
+        component.acquaintance.rosters.look()
+
+
+def _trouble(dispatcher: Dispatcher, transport: str) -> str:
+    """Why a transport cannot send just now, in a sentence; empty if it can."""
+    return dispatcher.paused().get(transport, "")
 
 
 @contextlib.asynccontextmanager
-async def _intake(store: Store, gateway: Gateway, files: Filing) -> AsyncIterator[None]:
+async def _intake(
+    store: Store, gateway: Gateway, files: Filing, wishes: Wishes
+) -> AsyncIterator[None]:
     parsers = {name: one.adapter.parser() for name, one in gateway.transports.items()}
-    intake = Intake(store, parsers, gateway.grounds, gateway.receipts_on_sent, gateway.ring, files=files)
+    intake = Intake(
+        store,
+        parsers,
+        gateway.grounds,
+        gateway.receipts_on_sent,
+        gateway.ring,
+        files=files,
+        learn=wishes.cards.learn,
+    )
     gateway.ring_intake = intake.ring
     async with intake:
         yield
@@ -306,7 +354,16 @@ async def _web(
         measure=partial(_measure, store, components),
     )
     async with serving(
-        settings.web.listen, settings.web.admin, hooks=hooks, probes=probes, files=FilePages(files.shown)
+        settings.web.listen,
+        settings.web.admin,
+        hooks=hooks,
+        probes=probes,
+        files=FilePages(files.shown),
+        sizes={
+            name: one.adapter.capabilities.webhook_bytes
+            for name, one in gateway.transports.items()
+            if one.adapter.capabilities.webhook_bytes
+        },
     ) as listening:
         yield listening
 

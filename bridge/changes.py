@@ -12,9 +12,9 @@ from bridge.model import Fact, Undone
 from bridge.policy import LONGEST_WINDOW
 from bridge.store import changing, facts
 from bridge.store.changing import Changed, Reach, Talk
+from bridge.store.drafts import Draft, Recorded
 from bridge.store.engine import Store
 from bridge.store.outward import Typing
-from bridge.store.recording import Draft, Recorded
 from bridge.store.rows import Lane
 from bridge.store.unthreading import Name
 

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from bridge import guard, media
+from bridge.i18n import tr
 
 REDIRECTS = 3
 _CHUNK = 64 * 1024
@@ -46,7 +47,7 @@ class NotFetched(Exception):
         self.too_large = too_large
 
 
-class _ForbiddenAddress(OSError):
+class ForbiddenAddress(OSError):
     """The guard has refused to dial an address."""
 
 
@@ -67,7 +68,7 @@ async def fetch(
         async with asyncio.timeout(limits.seconds):
             return await _follow(_parsed(url), limits, allow_hosts, headers or {})
     except TimeoutError as error:
-        raise NotFetched("The file could not be fetched: its server is too slow.", later=True) from error
+        raise NotFetched(tr("The file could not be fetched: its server is too slow."), later=True) from error
 
 
 async def _follow(
@@ -76,7 +77,7 @@ async def _follow(
     for _ in range(REDIRECTS + 1):
         exempt = guard.is_allowed(url.scheme, url.host or "", url.port, allow_hosts)
         if url.scheme != "https" and not exempt:
-            raise NotFetched("The file could not be fetched: its link is not encrypted (https).")
+            raise NotFetched(tr("The file could not be fetched: its link is not encrypted (https)."))
         async with _asked(url, limits, headers, guarded=not exempt) as response:
             location = response.headers.get("Location")
             if response.status in (301, 302, 303, 307, 308) and location:
@@ -86,19 +87,21 @@ async def _follow(
                 url = there
                 continue
             return await _received(response, url, limits)
-    raise NotFetched("The file could not be fetched: its link leads from one place to the next.")
+    raise NotFetched(tr("The file could not be fetched: its link leads from one place to the next."))
 
 
 def _parsed(url: str) -> URL:
     if url.lower().startswith("aesgcm:"):
         raise NotFetched(
-            "This file is encrypted, and beyond this gateway nobody could open it. Please switch encryption "
-            "off for this chat and send it again."
+            tr(
+                "This file is encrypted, and beyond this gateway nobody could open it. Please switch "
+                "encryption off for this chat and send it again."
+            )
         )
     try:
         parsed = URL(url)
     except ValueError as error:
-        raise NotFetched("The file could not be fetched: its link is no web address.") from error
+        raise NotFetched(tr("The file could not be fetched: its link is no web address.")) from error
     return _checked(parsed)
 
 
@@ -106,14 +109,14 @@ def _joined(url: URL, location: str) -> URL:
     try:
         return _checked(url.join(URL(location)))
     except ValueError as error:
-        raise NotFetched("The file could not be fetched: its link leads nowhere.") from error
+        raise NotFetched(tr("The file could not be fetched: its link leads nowhere.")) from error
 
 
 def _checked(url: URL) -> URL:
     if url.scheme not in ("https", "http") or not url.host:
-        raise NotFetched("The file could not be fetched: its link is no web address.")
+        raise NotFetched(tr("The file could not be fetched: its link is no web address."))
     if url.user is not None or url.password is not None:
-        raise NotFetched("The file could not be fetched: its link has a password in it.")
+        raise NotFetched(tr("The file could not be fetched: its link has a password in it."))
     return url
 
 
@@ -123,7 +126,7 @@ async def _asked(
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """One request on a connection of its own: neither cookies nor anything else is shared."""
     connector = aiohttp.TCPConnector(
-        socket_factory=_guarded_socket if guarded else None, force_close=True, use_dns_cache=False
+        socket_factory=guarded_socket if guarded else None, force_close=True, use_dns_cache=False
     )
     async with aiohttp.ClientSession(
         connector=connector,
@@ -136,36 +139,39 @@ async def _asked(
             async with session.get(url, headers=headers, allow_redirects=False) as response:
                 yield response
         except aiohttp.InvalidURL as error:
-            raise NotFetched("The file could not be fetched: its link is no web address.") from error
+            raise NotFetched(tr("The file could not be fetched: its link is no web address.")) from error
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, _ForbiddenAddress):
+            if isinstance(error.os_error, ForbiddenAddress):
                 raise NotFetched(
-                    "The file could not be fetched: its link leads into a private network."
+                    tr("The file could not be fetched: its link leads into a private network.")
                 ) from error
             raise NotFetched(
-                "The file could not be fetched: its server cannot be reached.", later=True
+                tr("The file could not be fetched: its server cannot be reached."), later=True
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise NotFetched("The file could not be fetched: the connection broke.", later=True) from error
+            raise NotFetched(
+                tr("The file could not be fetched: the connection broke."), later=True
+            ) from error
 
 
-def _guarded_socket(info: Any) -> socket.socket:
+def guarded_socket(info: Any) -> socket.socket:
     """For aiohttp: a socket for an address that is about to be dialled. The name has been resolved by
     now, so no second answer of a resolver can slip past."""
     family, kind, protocol, _, address = info
     if not guard.may_dial(str(address[0])):
-        raise _ForbiddenAddress("not a public address")
+        raise ForbiddenAddress("not a public address")
     return socket.socket(family, kind, protocol)
 
 
 async def _received(response: aiohttp.ClientResponse, url: URL, limits: FetchLimits) -> Fetched:
     _check_status(response.status)
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise NotFetched("The file could not be fetched: its server packs it in a way not known here.")
+        raise NotFetched(tr("The file could not be fetched: its server packs it in a way not known here."))
     too_large = NotFetched(
-        f"The file is too large: at most {media.in_words(limits.bytes)} go through here.", too_large=True
+        tr("The file is too large: at most {size} go through here.", size=media.in_words(limits.bytes)),
+        too_large=True,
     )
     if (response.content_length or 0) > limits.bytes:
         raise too_large
@@ -184,11 +190,14 @@ def _check_status(status: int) -> None:
         return
     if status in _LATER:
         raise NotFetched(
-            f"The file could not be fetched: its server is in trouble just now ({status}).", later=True
+            tr("The file could not be fetched: its server is in trouble just now ({status}).", status=status),
+            later=True,
         )
     if status in (404, 410):
-        raise NotFetched(f"The file could not be fetched: it is no longer there ({status}).")
-    raise NotFetched(f"The file could not be fetched: its server refuses it ({status}).")
+        raise NotFetched(
+            tr("The file could not be fetched: it is no longer there ({status}).", status=status)
+        )
+    raise NotFetched(tr("The file could not be fetched: its server refuses it ({status}).", status=status))
 
 
 def _name(response: aiohttp.ClientResponse, url: URL) -> str:

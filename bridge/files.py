@@ -129,6 +129,10 @@ class Filing:
             raise FileUnavailable(
                 Refused("This gateway has no public address, so files cannot be sent this way.")
             )
+        return self.address(await self.at_hand(attachment))
+
+    async def at_hand(self, attachment: Attachment) -> Attachment:
+        """The file on disk, fetched if need be, and kept there for some days more. Raises FileUnavailable."""
         async with self._slots:
             attachment = await self._as_it_stands(attachment)
             if not attachment.blob:
@@ -140,13 +144,32 @@ class Filing:
             raise FileUnavailable(TryLater("The file cannot be given out just now.")) from error
         if not there:
             raise FileUnavailable(Refused(_GONE.format(name=attachment.name)))
-        return self.address(attachment)
+        return attachment
 
     async def keep(self, file: File) -> Attachment:
         try:
             return (await self._keep([file]))[0]
         except StoreFailed as error:
             raise FileUnavailable(TryLater("The file could not be saved just now.")) from error
+
+    async def put(self, name: str, media_type: str, data: bytes) -> Attachment:
+        """Bytes on disk, for a transaction that names them; unnamed they are swept away after a day.
+        Raises FileUnavailable."""
+        try:
+            token = await self._on_disk(lambda _: self.blobs.write(data), ())
+        except StoreFailed as error:
+            raise FileUnavailable(TryLater("The file could not be saved just now.")) from error
+        return Attachment(name, media_type, token, len(data))
+
+    async def download(self, url: str, most: int) -> bytes:
+        """What stands at an address that a user has named; at most `most` bytes. Raises NotFetched."""
+        async with self._slots:
+            return (await fetching.fetch(url, replace(self._limits, bytes=most), self._allowed)).data
+
+    @property
+    def allowed(self) -> Collection[str]:
+        """What may be fetched from though it is not public (see bridge.guard)."""
+        return self._allowed
 
     async def _as_it_stands(self, attachment: Attachment) -> Attachment:
         """The attachment as the record has it now: it may have been fetched since it was handed out."""

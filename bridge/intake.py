@@ -8,7 +8,7 @@ import contextlib
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -19,9 +19,9 @@ from bridge.files import Filing
 from bridge.model import Address, Envelope, File, Incoming, Report
 from bridge.ports import Parser
 from bridge.store import inputs, recording, reports
+from bridge.store.drafts import Ground
 from bridge.store.engine import Store, StoreFailed
 from bridge.store.inputs import RawInput
-from bridge.store.recording import Ground
 from bridge.store.rows import Lane
 from bridge.telemetry import METRICS
 from bridge.worker import HEADER, Answer, Task
@@ -115,6 +115,7 @@ class Intake:
         files: Filing | None = None,
         clock: Callable[[], float] = time.time,
         worker: Worker | None = None,
+        learn: Callable[[Sequence[Incoming]], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._parsers = parsers
@@ -124,6 +125,7 @@ class Intake:
         self._files = files
         self._clock = clock
         self._worker = worker or Worker()
+        self._learn = learn  # hears of recorded messages that show their sender's face
         self._bell = asyncio.Event()
         self._bell.set()
         self._task: asyncio.Task[None] | None = None
@@ -212,6 +214,9 @@ class Intake:
             )
             METRICS.inputs_recorded.labels(batch[0].envelope.transport).inc(len(good))
             self._ring(lanes)
+            faces = [part for _, parts in good for part in parts if isinstance(part, Incoming) and part.face]
+            if faces and self._learn is not None:
+                await self._learn(faces)
         if bad:
             log.error("a parser broke", inputs=[one.id for one in bad])
             METRICS.errors.labels("parser").inc(len(bad))

@@ -3,7 +3,8 @@
 Times are seconds since 1970 (UTC, float). Addresses are in their transport's canonical form.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
@@ -57,6 +58,33 @@ class Address:
 
     canonical: str
     original: str
+    people: tuple[str, ...] = ()  # where it stands for several: the canonical address of each
+
+
+MOST_SPELLED = 20  # people of one address that spells them out
+_LONGEST_SPELLED = 900  # bytes: as a JID's node, escaped, it holds less than 1023
+
+
+def together(people: Iterable[str], mark: str = "") -> Address:
+    """The address of several people on a transport, in whatever order they are given: all of them with
+    commas between, or, where that is too much for a JID's node, a short name that is always the same for
+    the same people. `mark` stands for all of them where `people` are only the first."""
+    each = tuple(sorted(set(people)))
+    joined = ",".join(each)
+    if not mark and len(each) <= MOST_SPELLED and len(joined.encode()) + 2 * len(each) <= _LONGEST_SPELLED:
+        return Address(joined, joined, each)
+    name = f"group-{mark or hashlib.blake2b(joined.encode(), digest_size=10).hexdigest()}"
+    return Address(name, name, each)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Those among whom a message from outside went, its recipient of ours left out. At least two."""
+
+    people: Mapping[str, str]  # canonical address → name, may be empty; who wrote it first; perhaps not all
+    count: int  # of all of them
+    named: bool  # its recipient stood openly among those who were to get it
+    mark: str = ""  # the same for the same people, where `people` are not all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +135,7 @@ class Contact:
     local: str
     name: str
     subscribed: bool  # the user sees the contact's presence
+    photo: str = ""  # SHA-1 of their picture, as XEP-0153 has it; where it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +274,9 @@ class Incoming:
     lead: str = ""  # stands before the body in the chat (`Jana: `); never quoted in an answer
     reaction: Reaction | None = None  # shown as such if the text that it is about is found, else as text
     keep_raw: bool = False  # the raw input stays reachable: the text shown is not all of it
+    notices: tuple[str, ...] = ()  # our own sentences below the body, in the user's language
+    group: Group | None = None  # it went to several people: shown in a chat of theirs, not its sender's
+    face: File | None = None  # a picture of the sender's, if it is surely theirs
 
 
 class Outcome(StrEnum):

@@ -70,6 +70,8 @@ class Office:
         self._gateway = gateway
         self._store = store
         self.switch: Switch = _NoSwitch()
+        # By transport, set by its component: hears of somebody (a bare JID) who was removed.
+        self.departed: dict[str, Callable[[str], None]] = {}
         self._admins = frozenset(admins)
         self._clock = clock
 
@@ -94,7 +96,11 @@ class Office:
         """Remove somebody from every transport. Answers the contacts that they had, by transport; empty
         when nobody of that name was registered."""
         lines = [line for line in await self.users() if line.jid == jid]
-        return {line.transport: await self._gateway.leave(line.transport, jid) for line in lines}
+        gone = {line.transport: await self._gateway.leave(line.transport, jid) for line in lines}
+        for transport in gone:
+            if transport in self.departed:
+                self.departed[transport](jid)
+        return gone
 
     async def invite(self, by: str, jid: str, transport: str) -> str:
         """Let somebody register: a bare JID, who is written to from this transport; or whoever has the
@@ -107,6 +113,12 @@ class Office:
             text = translate(invitation(by), self._gateway.languages.of(jid))
             self._gateway.ring(await self._store.do(tell, transport, gateway, [jid], text, now))
         return "" if jid else token
+
+    async def write_to(self, transport: str, jid: str, text: str) -> None:
+        """A line from the gateway's own JID to anybody's bare JID, in the language that they read."""
+        gateway = self._gateway.transports[transport].jid
+        told = translate(text, self._gateway.languages.of(jid))
+        self._gateway.ring(await self._store.do(tell, transport, gateway, [jid], told, self._clock()))
 
     async def announce(self, transport: str, text: str) -> int:
         """Write to everybody who is registered on a transport, from its own JID. Answers how many."""

@@ -8,6 +8,7 @@ CC = "cc"  # further recipients, canonical addresses joined by ", "
 SUBJECT = "subject"  # begin a new thread of this name (Written.subject says the same)
 RSVP = "rsvp"  # the answer to the invitation in the answered message: one of RSVPS
 REACTION = "reaction"  # one emoji about the answered message; the body is its readable form
+UNREACTION = "unreaction"  # the emoji that is taken back from the answered message; REACTION is empty then
 CORRECTION = "correction"  # stanza id of the message that this replaces
 QUOTE = "quote"  # how much of the answered message goes along: one of QUOTES; overrides the choice
 POSTS = "posts"  # "1": the user knows that this goes to a mailing list
@@ -23,6 +24,8 @@ COALESCE = "coalesce"  # seconds, "0" to "120"
 QUOTING = "quote"  # one of QUOTES
 SIGNATURE = "signature"  # text below each message
 STRANGERS = "strangers"  # one of STRANGER_POLICIES
+ZONE = "zone"  # offset of the user's clock from UTC, as their client told it: `+02:00`
+ELSEWHERE = "elsewhere"  # "off": no line about what the user wrote in another program
 PAUSED = "paused"  # "1": what comes is kept until the user resumes
 
 STRANGER_POLICIES = ("everyone", "ask", "contacts")

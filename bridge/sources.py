@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from bridge.model import Envelope, Line
-from bridge.ports import Account, Accounts, Adapter, CheckedAccount, MarksRead
-from bridge.store import sources
+from bridge.model import Envelope
+from bridge.ports import Account, Accounts, Adapter, MarksRead
+from bridge.store import accounts, sources
 from bridge.store.engine import Store
 
 log = structlog.get_logger()
@@ -44,19 +44,13 @@ class Sources:
         return await self._store.look(sources.cursor, f"{transport}/{name}")
 
     async def accounts(self, transport: str) -> Sequence[Account]:
-        return await self._store.look(sources.accounts_on, transport)
+        return await self._store.look(accounts.accounts_on, transport)
 
     async def tell(self, transport: str, jid: str, text: str, once: str) -> None:
         lane = await self._store.do(
             sources.tell, self._jids[transport], f"xmpp:{transport}", jid, text, once, self._clock()
         )
         self.ring([lane])
-
-    async def bring(self, transport: str, jid: str, name: str, account: CheckedAccount) -> Line:
-        """Make an account the user's line. Raises store.people.AddressTaken."""
-        line = await self._store.do(sources.bring, transport, jid, name, account, self._clock())
-        self.accounts_changed(transport)
-        return line
 
     def accounts_changed(self, transport: str) -> None:
         adapter = self._adapters[transport]

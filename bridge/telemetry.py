@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -112,11 +113,16 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key == "event":
             event[key] = masked(str(value))
-        elif _SECRETIVE.search(key):
+        elif _is_secretive(key):
             event[key] = _HIDDEN
         elif not isinstance(value, int | float | None):
             event[key] = _masked_value(value)
     return event
+
+
+@lru_cache(maxsize=512)
+def _is_secretive(key: str) -> bool:
+    return _SECRETIVE.search(key) is not None
 
 
 def masked(text: str) -> str:
@@ -199,6 +205,15 @@ class Metrics:
             "1 while the component is connected to the XMPP server.",
             ["transport"],
             registry=registry,
+        )
+        self.blocked = Counter(
+            "passerelle_contacts_blocked",
+            "Contacts that users have blocked in their chat programs.",
+            ["transport"],
+            registry=registry,
+        )
+        self.spam_reports = Counter(
+            "passerelle_spam_reports", "Senders whom users have reported.", ["transport"], registry=registry
         )
         self.errors = Counter(
             "passerelle_errors", "Exceptions that nobody foresaw, by where.", ["where"], registry=registry

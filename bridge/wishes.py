@@ -7,23 +7,29 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from bridge import readable
 from bridge.addressing import to_local
+from bridge.cards import Cards
+from bridge.chats import Chats
 from bridge.events import Denied, Transport, Written
 from bridge.files import Filing
 from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.model import Attachment, Contact, Line
+from bridge.numbers import Numbers
 from bridge.options import PAUSED, PROOF, STRANGERS
 from bridge.policy import ALLOWED, BLOCKED
-from bridge.ports import BadAddress, FileUnavailable
-from bridge.store import blobs, desk, invites, people, strangers
+from bridge.ports import BadAddress, CheckedAccount, FileUnavailable
+from bridge.store import accounts, blobs, desk, invites, people, strangers
 from bridge.store.conversations import ensure_contact
 from bridge.store.desk import Belongings, Hit, Known, LastMail, OldFile, Told
+from bridge.store.drafts import Ground
 from bridge.store.engine import Store
-from bridge.store.recording import Ground
 from bridge.store.rows import Lane
 from bridge.store.strangers import Stranger
 
@@ -43,6 +49,9 @@ class Wishes:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.gateway = gateway
+        self.numbers = Numbers(gateway, store, clock)
+        self.cards = Cards(gateway, store, files, clock=clock)
+        self.chats = Chats(gateway, store, clock)
         self._files = files
         self._store = store
         self._clock = clock
@@ -93,12 +102,6 @@ class Wishes:
             await self._store.do(desk.rename, contact.id, name)
         return contact
 
-    async def mute(self, transport: str, jid: str, known: Known, muted: bool) -> None:
-        """Keep what this contact writes, or show it again, with what was kept meanwhile."""
-        ground = self.gateway.grounds[transport]
-        change = (known.contact.id, muted, transport, jid, ground, self._clock())
-        self.gateway.ring(await self._store.do(_mute, *change))
-
     # --- strangers ---
 
     async def strangers(self, line: Line) -> list[Stranger]:
@@ -119,7 +122,8 @@ class Wishes:
             ensure_contact, line.user_id, line.transport, wanted, local, self._clock()
         )
         change = (line.transport, line.jid, [contact_id], standing, self._ground(line), self._clock())
-        self.gateway.ring(await self._store.do(_decide, *change))
+        # To block a chat of several people is no word about any of them.
+        self.gateway.ring(await self._store.do(_decide, *change, among=False))
 
     def _ground(self, line: Line) -> Ground:
         return self.gateway.grounds[line.transport]
@@ -149,14 +153,24 @@ class Wishes:
         """The whole of a message that was shown shortened, if it was kept."""
         return await self._store.look(blobs.original, message_id, self._clock())
 
-    async def give(self, attachment: Attachment) -> str:
-        """An address at which a file can be had for a while. Raises Denied."""
+    async def at_hand(self, attachment: Attachment) -> Attachment:
+        """A file to be given again, on disk. Raises Denied."""
         if self._files is None:
             raise Denied(tr("Files cannot be given again here."), "not-allowed", "cancel")
         try:
-            return await self._files.publish(attachment)
+            # Where it was put before, it may have been forgotten.
+            return replace(await self._files.at_hand(attachment), url="")
         except FileUnavailable as error:
             raise Denied(str(error), "item-not-found", "cancel") from error
+
+    async def as_text(self, transport: str, file: Attachment) -> tuple[list[str], bool]:
+        """A file as text in pieces, and whether these are all of it; none for what cannot be."""
+        if self._files is None:
+            return [], False
+        try:
+            return await readable.pieces(self._files, self.transport(transport).adapter, file)
+        except FileUnavailable:
+            return [], False
 
     async def write(self, transport: str, written: Written) -> None:
         """Record a message that a command asked for. Raises Denied."""
@@ -169,9 +183,19 @@ class Wishes:
     async def ask_proof(self, line: Line, address: str) -> str:
         """Send a code to an address that the user says is theirs. Answers the address. Raises Denied."""
         wanted = await self._provable(line, address)
+        await self.send_code(line, wanted)
+        return wanted
+
+    async def send_code(self, line: Line, wanted: str, account: CheckedAccount | None = None) -> None:
+        """Send a code to this canonical address; with it comes the account, if there is one. Raises Denied."""
         code = f"{secrets.randbelow(1_000_000):06d}"
         now = self._clock()
-        if not await self._store.do(invites.begin_proof, line.user_id, line.transport, wanted, code, now):
+        begun = (
+            await self._store.do(accounts.begin_proof, line, account, code, now)
+            if account is not None
+            else await self._store.do(invites.begin_proof, line.user_id, line.transport, wanted, code, now)
+        )
+        if not begun:
             raise Denied(tr("A code went out a moment ago. Wait a minute before you ask for another."))
         text = tr(
             "{code} is the code for {jid} on {gateway}. If you did not ask for it, do nothing.",
@@ -190,7 +214,8 @@ class Wishes:
                 options={PROOF: "1"},
             ),
         )
-        return wanted
+        with suppress(Denied):  # nobody waits for a code until a window closes
+            await self.gateway.send_now(line.transport, line.jid, to_local(wanted))
 
     async def _provable(self, line: Line, address: str) -> str:
         transport = self.transport(line.transport)
@@ -209,17 +234,16 @@ class Wishes:
     async def prove(self, line: Line, code: str) -> Line:
         """The code that came to the address: it is the user's own from now on. Raises Denied."""
         digits = "".join(code.split())
-        proven = await self._store.do(invites.prove, line.user_id, line.transport, digits, self._clock())
-        if not proven:
-            raise Denied(tr("This is not the code that went out last, or it is too old. Ask for a new one."))
         try:
-            return await self._store.do(
-                people.register, line.transport, line.jid, line.name, [proven], self._clock(), move=True
-            )
+            proven, is_account = await self._store.do(accounts.prove, line, digits, self._clock())
         except people.AddressTaken as error:
-            raise Denied(
-                tr("{address} is in use here already.", address=proven), "conflict", "cancel"
-            ) from error
+            raise Denied(tr("Somebody else here uses this address already."), "conflict", "cancel") from error
+        if proven is None:
+            raise Denied(tr("This is not the code that went out last, or it is too old. Ask for a new one."))
+        self.gateway.forget_lines()
+        if is_account:
+            self.gateway.sources.accounts_changed(line.transport)
+        return proven
 
 
 def _choose(
@@ -227,19 +251,6 @@ def _choose(
 ) -> list[Lane]:
     desk.choose(connection, transport, jid, key, value)
     return _reconsider(connection, transport, jid, ground, now) if key in (STRANGERS, PAUSED) else []
-
-
-def _mute(
-    connection: Connection,
-    contact_id: int,
-    muted: bool,
-    transport: str,
-    jid: str,
-    ground: Ground,
-    now: float,
-) -> list[Lane]:
-    desk.mute(connection, contact_id, muted)
-    return _reconsider(connection, transport, jid, ground, now)
 
 
 def _decide(
@@ -250,8 +261,13 @@ def _decide(
     standing: str,
     ground: Ground,
     now: float,
+    *,
+    among: bool = True,
 ) -> list[Lane]:
+    """`among`: in chats of several, those who wrote there stand so too."""
     strangers.stand(connection, contact_ids, standing)
+    if among:
+        strangers.stand_writers(connection, contact_ids, standing, now)
     return _reconsider(connection, transport, jid, ground, now)
 
 

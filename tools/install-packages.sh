@@ -31,6 +31,8 @@ choose() {
         demo) wanted=(prosody) ;;
         test)
             wanted=(prosody prosody-modules ejabberd dovecot-imapd dovecot-lmtpd postgresql)
+            wanted+=(profanity tmux chromium) # chat programs that the walks drive
+            wanted+=(radicale) # an address book to read from
             command -v npm >/dev/null || wanted+=(npm) # fetches Twilio's description of its API
             choose_postfix
             ;;

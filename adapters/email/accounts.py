@@ -17,6 +17,7 @@ from aiosmtplib.errors import SMTPAuthenticationError
 from adapters.email import headers, own_account
 from adapters.email.catch_all import return_path
 from adapters.email.compose import Mail
+from adapters.email.filing import Copies, Copy
 from adapters.email.imap_client import Client, CommandRefused, ImapTrouble, LoginRefused, connected
 from adapters.email.imap_in import Folder, Watch
 from adapters.email.imap_words import sent_folder
@@ -26,7 +27,18 @@ from adapters.email.smtp_pool import Connection, NoConnection, Pool, Smarthost
 from adapters.email.sourced import PLACE, SENT
 from bridge.kit import keep_trying
 from bridge.model import Envelope
-from bridge.ports import Account, BadAccount, CheckedAccount, Displayed, Fate, Inbox, Scope, TryLater
+from bridge.ports import (
+    Account,
+    AccountState,
+    BadAccount,
+    CheckedAccount,
+    Displayed,
+    Fate,
+    Inbox,
+    Scope,
+    Sent,
+    TryLater,
+)
 
 log = structlog.get_logger()
 
@@ -36,14 +48,24 @@ _REST = 30.0  # seconds in which a server that could not be reached is left alon
 _CHECKS = 4  # at a time
 _CHECK_WITHIN = 50.0
 _STAGGER = 0.05  # seconds between the first connections of accounts
+_AWAY_FOR = 600.0  # seconds that a server may be away before its user hears of it
+_DAY = 86400.0
 
 _WRONG_PASSWORD = (
     "✗ Your mail account {address} does not open any more: the server refuses name or password. "
-    "Mail waits there until you bring the account here again with the new password."
+    "Mail waits there, and nothing is lost. Type account password to give the new one."
+)
+_AWAY = (
+    "Your mail server {host} cannot be reached for some time now ({why}). Mail waits there, and nothing is "
+    "lost. This is tried again by itself."
 )
 _LOST_KEY = "✗ The password of your mail account {address} cannot be read any more. Please bring it again."
 _UNREACHABLE = "Your mail server {host} cannot be reached just now. This is tried again by itself."
-_NO_LOGIN = "Your mail server {host} refuses your password. Bring your account here again with the new one."
+_NO_LOGIN = "Your mail server {host} refuses your password. Type account password to give the new one."
+
+
+class NoAccount(Exception):
+    """The address has no account here (any more)."""
 
 
 class _NotingPool(Pool):
@@ -65,13 +87,21 @@ class _NotingPool(Pool):
 class AccountSender:
     """Sends as one user through the server of their own."""
 
-    def __init__(self, smarthost: Smarthost, places: Places, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        smarthost: Smarthost,
+        places: Places,
+        clock: Callable[[], float],
+        sent: Callable[[Mail], None] = lambda _mail: None,
+    ) -> None:
+        self._sent = sent  # what becomes of a mail that went
         self._host = smarthost.host
         self._places = places
         self._clock = clock
         self.pool = _NotingPool(smarthost, clock)
         self._submitter = Submitter(self.pool, smarthost)
         self._rests_until = 0.0
+        self.trouble = ""  # a sentence for the user; empty when all is well
 
     async def submit(self, mail: Mail) -> Mapping[str, Fate]:
         """What became of each recipient. No fate speaks of more than its own delivery."""
@@ -86,11 +116,15 @@ class AccountSender:
             # The outlet serves everybody: it must not pause for one user's server.
             self._rests_until = self._clock() + _REST
             return self._away(mail)
+        self.trouble = ""
+        if any(isinstance(fate, Sent) for fate in fates.values()):
+            self._sent(mail)
         return fates
 
     def _away(self, mail: Mail) -> Mapping[str, Fate]:
         words = _NO_LOGIN if self.pool.login_refused else _UNREACHABLE
-        return dict.fromkeys(mail.recipients, TryLater(words.format(host=self._host)))
+        self.trouble = words.format(host=self._host)
+        return dict.fromkeys(mail.recipients, TryLater(self.trouble))
 
 
 class AccountWatch:
@@ -104,7 +138,11 @@ class AccountWatch:
         inbox: Inbox,
         transport: str,
         clock: Callable[[], float],
+        away_for: float = _AWAY_FOR,
     ) -> None:
+        self.trouble = ""  # a sentence for the user; empty when all is well
+        self._away_for = away_for
+        self._away_since = 0.0  # 0: it is there
         self._account = account
         self._own = own
         self._places = places
@@ -112,6 +150,9 @@ class AccountWatch:
         self._transport = transport
         self._clock = clock
         self._watches: dict[str, Watch] = {}
+        self._without_sent = False  # there is no folder of sent mails, or it cannot be followed
+        self._sent_made = asyncio.Event()
+        self.copies = Copies(account.line_id, own.imap_login(places), self._sent_made.set)
         self._login_tell = f"login {account.line_id} {hashlib.sha256(account.sealed).hexdigest()}"
 
     async def run(self, delay: float = 0.0) -> None:
@@ -125,6 +166,12 @@ class AccountWatch:
         if watch is not None:
             watch.mark_seen(validity, uid)
 
+    @property
+    def up_to_date(self) -> bool:
+        """Whether everything that lay in the folders has been taken in."""
+        there = "INBOX" in self._watches and all(one.up_to_date.is_set() for one in self._watches.values())
+        return there and (len(self._watches) > 1 or self._without_sent)
+
     async def _attempt(self) -> None:
         """Both folders until one of them breaks. A refused login is told, and not tried again soon."""
         troubles: list[BaseException] = []
@@ -136,24 +183,45 @@ class AccountWatch:
             troubles.extend(caught.exceptions)
         if any(isinstance(trouble, LoginRefused) for trouble in troubles):
             log.warning("an account does not open", account=self._account.line_id)
-            words = _WRONG_PASSWORD.format(address=self._account.address)
-            await self._inbox.tell(self._account.jid, words, once=self._login_tell)
+            self.trouble = _WRONG_PASSWORD.format(address=self._account.address)
+            await self._inbox.tell(self._account.jid, self.trouble, once=self._login_tell)
             await asyncio.sleep(_REFUSED_PAUSE)
         elif troubles:
+            await self._tell_away(troubles[0])
             raise troubles[0]
+
+    async def _tell_away(self, trouble: BaseException) -> None:
+        """A server that is away for long is told once a day: a restart of it is nobody's business."""
+        now = self._clock()
+        self._away_since = self._away_since or now
+        if now - self._away_since < self._away_for:
+            return
+        self.trouble = _AWAY.format(host=self._own.imap.host, why=trouble)
+        day = f"away {self._account.line_id} {int(self._away_since // _DAY)}"
+        await self._inbox.tell(self._account.jid, self.trouble, once=day)
 
     async def _follow_inbox(self) -> None:
         async with connected(self._own.imap_login(self._places)) as client:
+            self._away_since, self.trouble = 0.0, ""
             await self._watch("INBOX", sent=False).follow(client)
 
     async def _follow_sent(self) -> None:
-        async with connected(self._own.imap_login(self._places)) as client:
-            name = await self._sent_name(client)
-            if name:
-                try:
-                    await self._watch(name, sent=True).follow(client)
-                except CommandRefused:
-                    log.info("sent mails cannot be followed", account=self._account.line_id)
+        name = ""
+        while not name:
+            async with connected(self._own.imap_login(self._places)) as client:
+                name = await self._sent_name(client)
+                if name:
+                    try:
+                        await self._watch(name, sent=True).follow(client)
+                    except CommandRefused:
+                        log.info("sent mails cannot be followed", account=self._account.line_id)
+                        self._without_sent = True
+                        return
+            self._without_sent = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_AGAIN):
+                    await self._sent_made.wait()
+            self._sent_made.clear()
 
     async def _sent_name(self, client: Client) -> str:
         try:
@@ -163,7 +231,9 @@ class AccountWatch:
 
     def _watch(self, name: str, *, sent: bool) -> Watch:
         if name not in self._watches:
-            cursor = f"account/{self._account.line_id}/{'sent' if sent else 'inbox'}"
+            # Another mailbox under the same address has other numbers: its place is its own.
+            place = f"account/{self._account.line_id}/{self._own.mailbox}"
+            cursor = f"{place}/{'sent' if sent else 'inbox'}"
             folder = Folder(name, cursor, partial(self._address, sent))
             self._watches[name] = Watch(folder, self._inbox, self._clock)
         return self._watches[name]
@@ -186,9 +256,7 @@ def _place(text: str) -> tuple[str, int, int]:
 class Desk:
     """All accounts of one transport."""
 
-    def __init__(
-        self, transport: str, domains: Sequence[str], seal: Seal, places: Places, most: int
-    ) -> None:
+    def __init__(self, transport: str, domains: Sequence[str], seal: Seal, places: Places, most: int) -> None:
         self._transport = transport
         self._domains = domains
         self._seal = seal
@@ -196,6 +264,10 @@ class Desk:
         self._most = most
         self._changed = asyncio.Event()
         self._checks = asyncio.Semaphore(_CHECKS)
+        self._comparing = asyncio.Lock()
+        self._inbox: Inbox | None = None
+        self._recorded: frozenset[str] = frozenset()  # addresses of all accounts that there are
+        self._unreadable: frozenset[Account] = frozenset()  # their users have been told
         self._working: dict[Account, asyncio.Task[None]] = {}
         self._watches: dict[str, AccountWatch] = {}
         self._senders: dict[str, AccountSender] = {}
@@ -203,18 +275,58 @@ class Desk:
     def changed(self) -> None:
         self._changed.set()
 
+    # --- as ports.Accounts says ---
+
     async def check(self, fields: Mapping[str, str]) -> CheckedAccount:
-        """As ports.Accounts.check_account says."""
-        account = own_account.from_form(fields, self._places, self._domains)
+        address = own_account.address_in(fields, self._places, self._domains)
+        try:
+            async with asyncio.timeout(_CHECK_WITHIN), self._checks:
+                provider = await self._places.guess(address.rpartition("@")[2])
+                account = own_account.from_form(fields, self._places, self._domains, provider)
+                await own_account.check(account, self._places, self._domains[0])
+        except TimeoutError as error:
+            raise BadAccount("Your mail servers take too long to answer. Try again later.") from error
+        proven = own_account.is_proven(account, provider)
+        return CheckedAccount(account.address, self._seal.close(account), proven)
+
+    async def renew(self, sealed: bytes, password: str) -> CheckedAccount:
+        try:
+            account = self._seal.open(sealed).with_password(password)
+        except own_account.Unreadable as error:
+            raise BadAccount(
+                "What is kept of your account cannot be read any more. Bring it again."
+            ) from error
         try:
             async with asyncio.timeout(_CHECK_WITHIN), self._checks:
                 await own_account.check(account, self._places, self._domains[0])
         except TimeoutError as error:
             raise BadAccount("Your mail servers take too long to answer. Try again later.") from error
-        return CheckedAccount(account.address, self._seal.close(account))
+        return CheckedAccount(account.address, self._seal.close(account), proven=True)
 
-    def sender(self, address: str) -> AccountSender | None:
-        """Through what the line with this address sends; None if it has no account."""
+    def state(self, sealed: bytes) -> AccountState:
+        try:
+            own = self._seal.open(sealed)
+        except own_account.Unreadable:
+            return AccountState("", "", reading="What is kept of it cannot be read any more. Bring it again.")
+        watch, sender = self._watches.get(own.address), self._senders.get(own.address)
+        return AccountState(
+            own.imap.host,
+            own.smtp.host,
+            reading=watch.trouble if watch is not None else "",
+            sending=sender.trouble if sender is not None else "",
+            up_to_date=watch is not None and watch.up_to_date,
+        )
+
+    # --- for the adapter ---
+
+    async def sender(self, address: str) -> AccountSender | None:
+        """Through what the line with this address sends; None if it has an account that is not at hand.
+        Raises NoAccount if it has none."""
+        stale = self._changed.is_set() or self._comparing.locked()
+        if self._inbox is not None and (stale or address not in self._senders):
+            await self._compare(self._inbox)  # it may have been brought or mended a moment ago
+        if address not in self._senders and address not in self._recorded:
+            raise NoAccount
         return self._senders.get(address)
 
     def displayed(self, messages: Sequence[Displayed]) -> None:
@@ -223,14 +335,18 @@ class Desk:
             if watch is not None and PLACE in one.memo:
                 watch.mark_seen(one.memo[PLACE])
 
+    # --- at work ---
+
     @asynccontextmanager
     async def running(self, inbox: Inbox) -> AsyncIterator[None]:
         """Every account at work; leaving it ends them all."""
+        self._inbox = inbox
         await self._compare(inbox)
         keeping = asyncio.create_task(self._keep(inbox), name=f"accounts of {self._transport}")
         try:
             yield
         finally:
+            self._inbox = None
             tasks = [keeping, *self._working.values()]
             for task in tasks:
                 task.cancel()
@@ -250,39 +366,51 @@ class Desk:
 
     async def _compare(self, inbox: Inbox) -> None:
         """Begin what is new, end what is gone or has changed."""
-        present = list(await inbox.accounts())
-        if len(present) > self._most:
-            log.warning("more accounts than [accounts].most", accounts=len(present), most=self._most)
-        wanted = present[: self._most]
-        gone = [self._working.pop(one) for one in list(self._working) if one not in wanted]
-        for task in gone:
-            task.cancel()
-        await asyncio.gather(*gone, return_exceptions=True)
-        new = [one for one in wanted if one not in self._working]
-        for number, account in enumerate(new):
-            try:
-                own = self._seal.open(account.sealed)
-            except own_account.Unreadable:
-                log.error("an account cannot be read: has the master key changed?", account=account.line_id)
-                words = _LOST_KEY.format(address=account.address)
-                await inbox.tell(account.jid, words, once=f"key {account.line_id}")
-                continue
-            watch = AccountWatch(account, own, self._places, inbox, self._transport, time.time)
-            sender = AccountSender(own.smarthost(self._domains[0]), self._places, time.monotonic)
-            self._watches[account.address], self._senders[account.address] = watch, sender
-            self._working[account] = asyncio.create_task(
-                self._work(account, watch, sender, number * _STAGGER), name=f"account {account.line_id}"
-            )
+        async with self._comparing:
+            present = list(await inbox.accounts())
+            if len(present) > self._most:
+                log.warning("more accounts than [accounts].most", accounts=len(present), most=self._most)
+            wanted = present[: self._most]
+            gone = [self._working.pop(one) for one in list(self._working) if one not in wanted]
+            for task in gone:
+                task.cancel()
+            await asyncio.gather(*gone, return_exceptions=True)
+            self._recorded = frozenset(one.address for one in present)
+            self._unreadable &= frozenset(present)
+            new = [one for one in wanted if one not in self._working and one not in self._unreadable]
+            for number, account in enumerate(new):
+                await self._begin(inbox, account, number * _STAGGER)
 
-    async def _work(
-        self, account: Account, watch: AccountWatch, sender: AccountSender, delay: float
-    ) -> None:
+    async def _begin(self, inbox: Inbox, account: Account, delay: float) -> None:
+        try:
+            own = self._seal.open(account.sealed)
+        except own_account.Unreadable:
+            log.error("an account cannot be read: has the master key changed?", account=account.line_id)
+            words = _LOST_KEY.format(address=account.address)
+            await inbox.tell(account.jid, words, once=f"key {account.line_id}")
+            self._unreadable |= {account}
+            return
+        watch = AccountWatch(account, own, self._places, inbox, self._transport, time.time)
+        sender = AccountSender(
+            own.smarthost(self._domains[0]),
+            self._places,
+            time.monotonic,
+            lambda mail: watch.copies.put(Copy(mail.message_id, mail.raw)),
+        )
+        self._watches[account.address], self._senders[account.address] = watch, sender
+        self._working[account] = asyncio.create_task(
+            self._work(account, watch, sender, delay), name=f"account {account.line_id}"
+        )
+
+    async def _work(self, account: Account, watch: AccountWatch, sender: AccountSender, delay: float) -> None:
         tidying = asyncio.create_task(sender.pool.tidy())
+        keeping = asyncio.create_task(watch.copies.run())
         try:
             await watch.run(delay)
         finally:
             if self._senders.get(account.address) is sender:
                 del self._senders[account.address], self._watches[account.address]
             tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(tidying, keeping, return_exceptions=True)
             await sender.pool.close()

@@ -17,22 +17,26 @@ from adapters.email import (
     subjects,
     tokens,
     undelivered,
+    visible_text,
 )
-from adapters.email.accounts import AccountSender, Desk
+from adapters.email.accounts import AccountSender, Desk, NoAccount
 from adapters.email.catch_all import CatchAll
 from adapters.email.compose import Letterhead
 from adapters.email.imap_client import ImapLogin
 from adapters.email.own_account import Places, Seal, form
 from adapters.email.parse import MailParser
-from adapters.email.settings import EmailSettings, read_host_port
+from adapters.email.providers import Provider, Spot
+from adapters.email.settings import AccountProvider, Accounts, EmailSettings, read_host_port
 from adapters.email.smtp_in import Check, Door, Handler, Limits, listening
 from adapters.email.smtp_out import Submitter
 from adapters.email.smtp_pool import Pool, Smarthost
 from adapters.email.sourced import SourcedParser
 from bridge.kit import TransportSettings
-from bridge.model import Address, Delivery, DeliveryId, Kind
+from bridge.model import Address, Delivery, DeliveryId, Kind, together
+from bridge.options import PROOF
 from bridge.ports import (
     AccountField,
+    AccountState,
     Addressed,
     BadAccount,
     BadAddress,
@@ -57,6 +61,10 @@ if TYPE_CHECKING:
 _MEGABYTE = 1_000_000
 _WITH_FILES = 2  # mails with files at a time: each is in memory as a whole
 _NO_ACCOUNT = "Your mail account is not at hand here just now. This is tried again by itself."
+_NO_LONGER = (
+    "Your mail account {address} is not here any more, so this was not sent. Send it again: it goes from "
+    "the address that you have now."
+)
 _FOR_ACCOUNTS = 20  # mails on their way through users' own servers, at a time
 
 
@@ -78,14 +86,7 @@ class EmailAdapter:
         self._catch_all = _catch_all(settings, context.transport)
         self._desk = _desk(settings, context)
         self.listens_on: Sequence[tuple[str, int]] = ()  # (host, port)s, while it runs
-
-    @classmethod
-    def from_settings(cls, settings: EmailSettings, context: Context) -> Self:
-        return cls(settings, context)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(
+        self.capabilities = Capabilities(
             identity=("gateway", "smtp"),
             receipt_on=ReceiptOn.SENT,
             # Users' own servers may be slow: they must not take the places of the smarthost.
@@ -93,9 +94,13 @@ class EmailAdapter:
             subjects=True,
             attachments=True,
             reactions=True,
-            coalesce_seconds=self._settings.coalesce_seconds,
+            coalesce_seconds=settings.coalesce_seconds,
             corrections=True,
         )
+
+    @classmethod
+    def from_settings(cls, settings: EmailSettings, context: Context) -> Self:
+        return cls(settings, context)
 
     def canonical(self, text: str) -> Address:
         pretended = senders.pretended(text)
@@ -106,7 +111,7 @@ class EmailAdapter:
                 condition="not-acceptable",
             )
         try:
-            return Address(addresses.canonical_set(text), text.strip())
+            return _address(text.strip())
         except addresses.NotAnAddress as error:
             raise BadAddress(str(error), correct=error.correct) from error
 
@@ -126,6 +131,9 @@ class EmailAdapter:
     def parser(self) -> Parser:
         return SourcedParser(MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE)))
 
+    def read_out(self, raw: bytes) -> str:
+        return visible_text.whole(raw)
+
     def health(self) -> str:
         return self._submitter.trouble or (self._catch_all.trouble if self._catch_all is not None else "")
 
@@ -136,6 +144,14 @@ class EmailAdapter:
         if self._desk is None:
             raise BadAccount("Accounts of your own cannot be used here.")
         return await self._desk.check(fields)
+
+    async def renew_account(self, sealed: bytes, password: str) -> CheckedAccount:
+        if self._desk is None:
+            raise BadAccount("Accounts of your own cannot be used here.")
+        return await self._desk.renew(sealed, password)
+
+    def account_state(self, sealed: bytes) -> AccountState:
+        return self._desk.state(sealed) if self._desk is not None else AccountState("", "")
 
     def accounts_changed(self) -> None:
         if self._desk is not None:
@@ -164,6 +180,7 @@ class EmailAdapter:
         if group[0].kind is Kind.ERROR:
             mail = undelivered.report(group[0], message, self._domain)
             return await self._submit(group, mail, f"postmaster@{self._domain}")
+        group = self._from_us(group) if PROOF in message.options else group
         letterhead = self._letterhead(group[0].sender, message.uid)
         if not message.attachments:
             return await self._submit(group, compose.to_email(group, message, letterhead))
@@ -180,7 +197,10 @@ class EmailAdapter:
         self, group: Sequence[Delivery], mail: compose.Mail, author: str = ""
     ) -> dict[DeliveryId, Fate]:
         author = author or group[0].sender
-        submitter = self._submitter_for(author)
+        try:
+            submitter = await self._submitter_for(author)
+        except NoAccount:
+            return {one.id: Refused(_NO_LONGER.format(address=author)) for one in group}
         if submitter is None:
             return {one.id: TryLater(_NO_ACCOUNT) for one in group}
         if self._signer is not None and self._signer.signs(author):
@@ -196,11 +216,21 @@ class EmailAdapter:
         reply_to = token if self._settings.outbound.reply_token else ""
         return Letterhead(self._domain, token, reply_to, self._context.language)
 
-    def _submitter_for(self, sender: str) -> Submitter | AccountSender | None:
-        """The smarthost for our own addresses, its own server for every other; None if that is not known."""
+    def _from_us(self, group: Sequence[Delivery]) -> Sequence[Delivery]:
+        """A code that proves an address goes by our own smarthost: whoever brings an account may well run
+        its server, and would read there what is for somebody else."""
+        if group[0].sender.rpartition("@")[2] in self._settings.domains:
+            return group
+        return [replace(one, sender=f"postmaster@{self._domain}", sender_name="") for one in group]
+
+    async def _submitter_for(self, sender: str) -> Submitter | AccountSender | None:
+        """The smarthost for our own addresses, its own server for every other; None if that is not at hand.
+        Raises NoAccount."""
         if sender.rpartition("@")[2] in self._settings.domains:
             return self._submitter
-        return self._desk.sender(sender) if self._desk is not None else None
+        if self._desk is None:
+            raise NoAccount
+        return await self._desk.sender(sender)
 
     @asynccontextmanager
     async def running(self, inbox: Inbox) -> AsyncIterator[None]:
@@ -248,6 +278,13 @@ class EmailAdapter:
             yield
 
 
+def _address(text: str) -> Address:
+    if addresses.is_group_name(text):
+        return Address(text, text)
+    people = addresses.canonical_people(text)
+    return replace(together(people), original=text) if len(people) > 1 else Address(people[0], text)
+
+
 def _smarthost(settings: EmailSettings) -> Smarthost:
     out = settings.outbound
     return Smarthost(
@@ -290,7 +327,20 @@ def _desk(settings: EmailSettings, context: Context) -> Desk | None:
     if not accounts.allowed:
         return None
     seal = Seal([context.derive_key("accounts")])
-    return Desk(context.transport, settings.domains, seal, Places(accounts.hosts), accounts.most)
+    return Desk(context.transport, settings.domains, seal, _places(accounts), accounts.most)
+
+
+def _places(accounts: Accounts) -> Places:
+    named = {domain: _provider(one) for one in accounts.provider for domain in one.domains}
+    return Places(accounts.hosts, named=named, domains=accounts.domains)
+
+
+def _provider(one: AccountProvider) -> Provider:
+    imap, smtp = (
+        Spot(*read_host_port(where), tls)
+        for where, tls in ((one.imap, one.imap_tls), (one.smtp, one.smtp_tls))
+    )
+    return Provider(imap, smtp, one.proves, alone=len(one.domains) == 1)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

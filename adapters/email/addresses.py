@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import idna
 
-MOST_TOGETHER = 20  # addresses of one conversation
+MOST_TOGETHER = 20  # addresses of one conversation that a user spells out
 _LOCAL_LIMIT = 64  # octets, RFC 5321 section 4.5.3.1.1
 _DOMAIN_LIMIT = 253
 
@@ -20,6 +20,7 @@ _PLAIN = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ONE_OF_SET = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"]|")+?(?=,|$)', re.DOTALL)
+_GROUP_NAME = re.compile(r"group-[0-9a-f]{20}")
 _IN_BRACKETS = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*$")
 
 # The names that RFC 2142 reserves, and those by which certificate authorities ask for consent: whoever
@@ -67,12 +68,22 @@ def canonical(text: str) -> str:
 def canonical_set(text: str) -> str:
     """As `canonical`, for one address or several with commas between: each once, in order of the alphabet,
     since the same people are the same conversation. Raises NotAnAddress."""
+    return ",".join(canonical_people(text))
+
+
+def canonical_people(text: str) -> tuple[str, ...]:
+    """The addresses of such a set, each in its canonical form. Raises NotAnAddress."""
     several = split(text) if len(text) <= MOST_TOGETHER * (_LOCAL_LIMIT + _DOMAIN_LIMIT) else [text]
     if len(several) < 2:
-        return canonical(text)
+        return (canonical(text),)
     if len(several) > MOST_TOGETHER:
         raise NotAnAddress(f"One chat can have {MOST_TOGETHER} people at most. Write to fewer.")
-    return ",".join(sorted({canonical(one) for one in several}))
+    return tuple(sorted({canonical(one) for one in several}))
+
+
+def is_group_name(text: str) -> bool:
+    """Whether it is the short name of a chat of many people (bridge.model.together)."""
+    return _GROUP_NAME.fullmatch(text) is not None
 
 
 def split(text: str) -> list[str]:

@@ -22,6 +22,10 @@ _NOTHING_ANSWERED = "There is no mail here that this would answer. Send it witho
 _NO_INVITATION = "There is no invitation here that this would answer. Answer in words."
 _NO_REACTION = "There is no mail here that this would react to. Send it as a message."
 _NOBODY = "Nobody is left to send this to: it was from you to yourself."
+_UNKNOWN_GROUP = (
+    "Nobody here knows who is in this chat: it has had no mail. Write to the people themselves, with commas "
+    "between their addresses."
+)
 _NO_POSTS = "This mailing list takes no mail from its readers. Write to a person instead."
 
 
@@ -55,7 +59,7 @@ def addressed(outward: Outward) -> Addressed:
 def _people(outward: Outward, us: frozenset[str]) -> _People:
     answered = outward.answered
     if answered is None:
-        if outward.options.get(ALL):
+        if outward.options.get(ALL) and not outward.people:
             raise BadAddress(_NOTHING_ANSWERED, condition="not-acceptable")
         _refuse_answers_to_nothing(outward)
         return _People(_contacts(outward))
@@ -63,7 +67,17 @@ def _people(outward: Outward, us: frozenset[str]) -> _People:
         return _People(_organizer(answered) or _writers(outward, answered, us))
     if outward.options.get(ALL):
         return _everybody(outward, answered, us)
+    if answered.get(memo.OWN):
+        return _again(outward, answered)
     return _People(_writers(outward, answered, us))
+
+
+def _again(outward: Outward, answered: Mapping[str, str]) -> _People:
+    """Whom our own earlier mail went to. One that says nothing of them went to the chat's people."""
+    to = memo.people(answered, memo.TO)
+    # A correction reaches all who have what it corrects; another line leaves out who had a copy only.
+    cc = memo.people(answered, memo.CC) if CORRECTION in outward.options else []
+    return _People(to or _contacts(outward), cc)
 
 
 def _refuse_answers_to_nothing(outward: Outward) -> None:
@@ -74,6 +88,10 @@ def _refuse_answers_to_nothing(outward: Outward) -> None:
 
 
 def _contacts(outward: Outward) -> list[Person]:
+    if outward.people:
+        return [(name, address) for address, name in outward.people.items()]
+    if addresses.is_group_name(outward.contact):
+        raise BadAddress(_UNKNOWN_GROUP)
     return [("", address) for address in addresses.split(outward.contact)]
 
 

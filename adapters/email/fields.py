@@ -19,6 +19,7 @@ _REFERENCES = 30  # the first and the latest: enough for every threading algorit
 _NAME = 200  # characters of a display name
 
 MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,500}>")
+_MESSAGE_IDS = re.compile(rf"{MESSAGE_ID.pattern}(?: {MESSAGE_ID.pattern})*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff<>,;]")
 
@@ -79,13 +80,15 @@ def date(second: int) -> str:
 def threading(references: Sequence[str], answered: str) -> list[str]:
     """In-Reply-To and References, one id a line and never an encoded word, else Outlook loses the thread.
     What is no Message-ID is left out."""
-    ids = [one for one in references if MESSAGE_ID.fullmatch(one)]
-    if MESSAGE_ID.fullmatch(answered):
+    ids = list(references)
+    if not _MESSAGE_IDS.fullmatch(" ".join(ids)):  # once for all of them: they may be twenty
+        ids = [one for one in references if MESSAGE_ID.fullmatch(one)]
+    if MESSAGE_ID.fullmatch(answered) and (not ids or ids[-1] != answered):
         ids = [one for one in ids if one != answered] + [answered]
     if not ids:
         return []
     kept = ids if len(ids) <= _REFERENCES else [ids[0], *ids[1 - _REFERENCES :]]
-    return [folded("In-Reply-To:", kept[-1]), folded("References:", *kept)]
+    return [f"In-Reply-To: {kept[-1]}", "References: " + "\r\n ".join(kept)]
 
 
 def subject(text: str) -> str:

@@ -11,9 +11,10 @@ from email.utils import getaddresses, parsedate_to_datetime
 
 from adapters.email.reading import charset
 
-_HEAD_LIMIT = 128 * 1024
+_HEAD_LIMIT = 128 * 1024  # of one that does not end
+_LARGEST_HEAD = 256 * 1024  # some 5,000 recipients
 _VALUE_LIMIT = 4000  # parsing of addresses and dates grows faster than their length
-_PEOPLE_LIMIT = 8000
+PEOPLE_LIMIT = 8000
 _COMMENTS = 100
 _IDS_LIMIT = 32_000
 _REFERENCES = 50
@@ -97,9 +98,9 @@ class Head:
 
 def read(raw: bytes) -> Head:
     """The head of a raw mail."""
-    region = raw[:_HEAD_LIMIT]
+    region = raw[:_LARGEST_HEAD]
     ends = [place for gap in (b"\r\n\r\n", b"\n\n") if (place := region.find(gap)) >= 0]
-    parsed = _heads.parsebytes(region[: min(ends, default=len(region))], headersonly=True)
+    parsed = _heads.parsebytes(region[: min(ends, default=min(len(region), _HEAD_LIMIT))], headersonly=True)
     values: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for name, value in parsed.raw_items():
@@ -115,10 +116,15 @@ def mailboxes(fields: Sequence[str]) -> list[tuple[str, str]]:
     """Names and addresses of address fields, decoded; what is none is left out."""
     found = []
     for value in fields:
-        for person, address in _addresses(value[:_PEOPLE_LIMIT]):
+        for person, address in _addresses(_whole_ones(value)):
             if "@" in address:
                 found.append((decoded(person), decoded(address)))
     return found
+
+
+def _whole_ones(value: str) -> str:
+    """The beginning of a long list of addresses, without half of one."""
+    return value if len(value) <= PEOPLE_LIMIT else value[:PEOPLE_LIMIT].rpartition(",")[0]
 
 
 def _addresses(value: str) -> list[tuple[str, str]]:

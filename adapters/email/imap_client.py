@@ -126,6 +126,16 @@ class Client:
     async def mark_seen(self, uids: Sequence[int]) -> None:
         await self._collect("STORE", imap_words.uid_set(uids), "+FLAGS.SILENT", r"(\Seen)", by_uid=True)
 
+    async def create(self, folder: str) -> None:
+        await self._run("CREATE", imap_words.quoted(imap_words.to_utf7(folder)))
+
+    async def append(self, folder: str, raw: bytes) -> None:
+        """Put a mail into a folder, as read (RFC 3501 section 6.3.11)."""
+        self._wire.literal = raw
+        name = imap_words.quoted(imap_words.to_utf7(folder))
+        patience = self._patience + len(raw) / _SLOWEST
+        await self._run("APPEND", name, r"(\Seen)", f"{{{len(raw)}}}", patience=patience)
+
     async def idle(self, seconds: float, woken: asyncio.Event) -> None:
         """Wait until the folder changes, `woken` is set, or so many seconds have passed (RFC 2177)."""
         if not self.has("IDLE"):

@@ -48,6 +48,7 @@ class Wire(library.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is 
         self.pushed = asyncio.Event()  # something came that nobody had asked for; or the connection is lost
         self.lost: ImapTrouble | None = None
         self.sasl: bytes | None = None  # what the next continuation is answered with
+        self.literal: bytes = b""  # what APPEND sends when it may
         self._buffer = bytearray()
         self._searched = 0  # octets of the buffer in which there is no line break
         self._literal: int | None = None
@@ -187,6 +188,9 @@ class Wire(library.IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib is 
             # An empty line answers the challenge by which XOAUTH2 tells of a failure.
             answer, self.sasl = self.sasl or b"", None
             cast(asyncio.WriteTransport, self.transport).write(answer + _CRLF)
+        elif command.name == "APPEND":
+            mail, self.literal = self.literal, b""
+            cast(asyncio.WriteTransport, self.transport).write(mail + _CRLF)
 
     # --- commands ---
 

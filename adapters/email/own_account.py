@@ -6,18 +6,20 @@ owner's network.
 
 import asyncio
 import base64
+import hashlib
 import json
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aiosmtplib.errors import SMTPAuthenticationError, SMTPException, SMTPResponseException
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from adapters.email import addresses
+from adapters.email import addresses, providers
 from adapters.email.imap_client import ImapLogin, ImapTrouble, LoginRefused, connected
+from adapters.email.providers import Provider, Spot
 from adapters.email.replies import shortened
 from adapters.email.smtp_pool import NoConnection, Pool, Smarthost
 from bridge.kit import may_dial
@@ -45,9 +47,13 @@ class Places:
 
     hosts: Sequence[str] = ()
     lookup: Lookup = look_up
+    named: Mapping[str, Provider] = field(default_factory=dict)  # by domain, as the settings say
+    domains: Sequence[str] = ()  # of addresses; empty: any
 
     def judge(self, host: str, port: int, tls: str) -> None:
         """Raises BadAccount."""
+        if self._is_named(host, port, tls):
+            return
         if self.hosts:
             if host not in self.hosts:
                 possible = ", ".join(self.hosts)
@@ -58,9 +64,29 @@ class Places:
         if port not in _USUAL_PORTS:
             raise BadAccount(f"Port {port} is not one that mail servers use. Check it.")
 
+    def _is_named(self, host: str, port: int, tls: str) -> bool:
+        spot = Spot(host, port, tls)
+        return any(spot in (one.imap, one.smtp) for one in self.named.values())
+
+    def _may_be_anywhere(self, host: str) -> bool:
+        """Whether the admin has named the host: then it may be inside, too."""
+        named = (spot.host for one in self.named.values() for spot in (one.imap, one.smtp))
+        return host in self.hosts or host in named
+
+    async def guess(self, domain: str) -> Provider:
+        """Where the servers of a domain's addresses probably are."""
+        return await providers.guess(domain, self.named, self.hosts, self._is_reachable)
+
+    async def _is_reachable(self, host: str) -> bool:
+        try:
+            await self.resolve(host)
+        except ImapTrouble:
+            return False
+        return True
+
     async def resolve(self, host: str) -> str:
         """The host, if it may be dialled. Raises ImapTrouble."""
-        if not self.hosts:
+        if not self._may_be_anywhere(host):
             try:
                 found = await self.lookup(host)
             except OSError as error:
@@ -86,6 +112,19 @@ class OwnAccount:
     address: str  # canonical
     imap: Server
     smtp: Server
+
+    @property
+    def mailbox(self) -> str:
+        """Which mailbox it is, as a short name that tells nothing: the same for another password."""
+        where = f"{self.imap.host} {self.imap.port} {self.imap.username}"
+        return hashlib.sha256(where.encode()).hexdigest()[:12]
+
+    def with_password(self, password: str) -> "OwnAccount":
+        """With another password; that for sending, too, unless it is one of its own."""
+        smtp = self.smtp
+        if smtp.password == self.imap.password:
+            smtp = replace(smtp, password=password)
+        return replace(self, imap=replace(self.imap, password=password), smtp=smtp)
 
     def imap_login(self, places: Places, context: ssl.SSLContext | None = None) -> ImapLogin:
         one = self.imap
@@ -119,60 +158,90 @@ class OwnAccount:
 
 
 def form() -> Sequence[AccountField]:
-    """What a user is asked for."""
+    """What a user is asked for. Most need the first two alone."""
     return (
         AccountField("address", "Your email address"),
         AccountField("password", "Password, or an app password if your provider wants one", secret=True),
         AccountField("username", "Login name, if it is not the address", required=False),
-        AccountField("imap_host", "IMAP server, if it is not imap. and your domain", required=False),
+        AccountField("imap_host", "IMAP server, if it is not found by itself", required=False),
         AccountField("imap_port", "IMAP port", required=False),
-        AccountField("imap_tls", "Encryption of IMAP", "implicit", choices=_TLS, required=False),
-        AccountField("smtp_host", "SMTP server, if it is not smtp. and your domain", required=False),
+        AccountField("imap_tls", "Encryption of IMAP", choices=("", *_TLS), required=False),
+        AccountField("smtp_host", "SMTP server, if it is not found by itself", required=False),
         AccountField("smtp_port", "SMTP port", required=False),
-        AccountField("smtp_tls", "Encryption of SMTP", "implicit", choices=_TLS, required=False),
+        AccountField("smtp_tls", "Encryption of SMTP", choices=("", *_TLS), required=False),
         AccountField("smtp_username", "Login name for sending, if it is another", required=False),
-        AccountField(
-            "smtp_password", "Password for sending, if it is another", secret=True, required=False
-        ),
+        AccountField("smtp_password", "Password for sending, if it is another", secret=True, required=False),
     )
 
 
-def from_form(fields: Mapping[str, str], places: Places, domains: Sequence[str]) -> OwnAccount:
-    """What was filled in, as far as it can be right. `domains` are ours. Raises BadAccount."""
-    filled = {name: text for name, text in fields.items() if text}
-    for name, text in filled.items():
-        if len(text) > _LONGEST or any(character in text for character in "\0\r\n"):
-            raise BadAccount(f"What stands in {name} cannot be right: it is too long, or has line breaks.")
+def address_in(fields: Mapping[str, str], places: Places, domains: Sequence[str]) -> str:
+    """The canonical address that was filled in, if accounts of its kind are served here. `domains` are
+    ours. Raises BadAccount."""
     try:
-        address = addresses.canonical(filled.get("address", ""))
+        address = addresses.canonical(fields.get("address", ""))
     except addresses.NotAnAddress as error:
         raise BadAccount(str(error)) from error
     domain = address.rpartition("@")[2]
     if domain in domains:
         raise BadAccount(f"Addresses at {domain} are this gateway's own. Register without an account.")
+    if places.domains and domain not in places.domains:
+        possible = ", ".join(places.domains)
+        raise BadAccount(f"Accounts at {domain} cannot be used here. Possible: {possible}.")
+    if domain in providers.CLOSED and domain not in places.named:
+        raise BadAccount(providers.CLOSED[domain])
+    return address
+
+
+def from_form(
+    fields: Mapping[str, str], places: Places, domains: Sequence[str], provider: Provider | None = None
+) -> OwnAccount:
+    """What was filled in, as far as it can be right; `provider` fills what was left out. `domains` are
+    ours. Raises BadAccount."""
+    filled = {name: text for name, text in fields.items() if text}
+    for name, text in filled.items():
+        if len(text) > _LONGEST or any(character in text for character in "\0\r\n"):
+            raise BadAccount(f"What stands in {name} cannot be right: it is too long, or has line breaks.")
+    address = address_in(filled, places, domains)
     if not filled.get("password"):
         raise BadAccount("The password is missing.")
+    usual = provider or providers.usual(address.rpartition("@")[2])
     username = filled.get("username", address).strip()
-    imap = _server("imap", filled, domain, username, filled["password"], places)
+    imap = _server("imap", filled, usual.imap, username, filled["password"], places)
     smtp_user = filled.get("smtp_username", username).strip()
-    smtp = _server("smtp", filled, domain, smtp_user, filled.get("smtp_password", filled["password"]), places)
+    smtp = _server(
+        "smtp", filled, usual.smtp, smtp_user, filled.get("smtp_password", filled["password"]), places
+    )
     return OwnAccount(address, imap, smtp)
 
 
 def _server(
-    kind: str, filled: Mapping[str, str], domain: str, username: str, password: str, places: Places
+    kind: str, filled: Mapping[str, str], usual: Spot, username: str, password: str, places: Places
 ) -> Server:
-    tls = filled.get(f"{kind}_tls", "implicit").strip().lower()
+    host = filled.get(f"{kind}_host", usual.host).strip().lower()
+    if not host.isascii() or any(character in host for character in " /@[]"):
+        raise BadAccount(f"{host[:100]} is no host. Write it like {usual.host}.")
+    as_usual = host == usual.host
+    tls = filled.get(f"{kind}_tls", usual.tls if as_usual else "implicit").strip().lower()
     if tls not in (*_TLS, "none"):
         raise BadAccount(f"Encryption of {kind.upper()} is implicit or starttls.")
-    port = filled.get(f"{kind}_port", "").strip() or str(_PORTS[kind].get(tls, _PORTS[kind]["starttls"]))
+    of_tls = _PORTS[kind].get(tls, _PORTS[kind]["starttls"])
+    port = filled.get(f"{kind}_port", "").strip() or str(
+        usual.port if as_usual and tls == usual.tls else of_tls
+    )
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise BadAccount(f"The {kind.upper()} port is a number, such as {_PORTS[kind]['implicit']}.")
-    host = filled.get(f"{kind}_host", f"{kind}.{domain}").strip().lower()
-    if not host.isascii() or any(character in host for character in " /@[]"):
-        raise BadAccount(f"{host[:100]} is no host. Write it like {kind}.{domain}.")
     places.judge(host, int(port), tls)
     return Server(host, int(port), tls, username, password)
+
+
+def is_proven(account: OwnAccount, provider: Provider) -> bool:
+    """Whether logging in has proven that the address is the user's: at the very server that the settings
+    trust with its domain, and under the name that belongs to the address there."""
+    local, _, domain = account.address.rpartition("@")
+    at_home = Spot(account.imap.host, account.imap.port, account.imap.tls) == provider.imap
+    name = account.imap.username.lower()
+    own_name = name == f"{local}@{domain}".lower() or (provider.alone and name == local.lower())
+    return provider.proves and at_home and own_name
 
 
 # --- whether it works ---
@@ -199,9 +268,7 @@ async def _check_sending(account: OwnAccount, places: Places, our_name: str) -> 
     try:
         await places.resolve(host)
         async with pool.lease() as connection:
-            answer = await connection.client.execute_command(
-                b"MAIL", b"FROM:<%s>" % account.address.encode()
-            )
+            answer = await connection.client.execute_command(b"MAIL", b"FROM:<%s>" % account.address.encode())
             if not 200 <= answer.code < 300:
                 said = shortened(answer.message)
                 raise BadAccount(f"{host} does not let you send as {account.address}: {answer.code} {said}")

@@ -14,6 +14,7 @@ from adapters.email import (
     authenticity,
     automatic,
     bounces,
+    faces,
     files,
     headers,
     invitations,
@@ -27,7 +28,7 @@ from adapters.email import (
 )
 from adapters.email.addresses import lenient
 from adapters.email.reading import charset, mime
-from bridge.model import Address, Envelope, File, Incoming, Report
+from bridge.model import Address, Envelope, File, Group, Incoming, Report
 from bridge.options import MEMO_AUTO, REPLIED
 
 _SHOWN_WHOLE = 20_000  # bytes of a mail that cannot be read
@@ -85,6 +86,9 @@ class MailParser:
             dedupe = automatic.once_a_day(sender.address.canonical, content.body, envelope.received_at)
         else:
             dedupe = _fingerprint(head, content)
+        # Nobody is given a face by a mail that may not be theirs; a list has none of its own.
+        doubtful = mailing_list is not None or senders.is_unproven(sender.address.canonical)
+        face = None if doubtful else faces.of(head, root, sender.address.canonical)
         named = people.of(head)
         tokened = self._tokens(envelope)
         date = head.date()
@@ -110,10 +114,21 @@ class MailParser:
                     **shared,
                 },
                 keep_raw=content.cut,
-                lead=_lead(sender, mechanical, "" if mailing_list else named.line(recipient)),
+                lead=_lead(sender, mechanical, "" if mailing_list or group else named.line(recipient)),
+                group=group,
+                face=face,
             )
             for recipient in envelope.recipients
+            for group in [self._group(named, recipient, sender, mailing_list)]
         ]
+
+    def _group(
+        self, named: people.People, recipient: str, sender: senders.Sender, mailing_list: object
+    ) -> Group | None:
+        """Whom a mail is shown among. A list is one contact, and what nobody can prove stays apart."""
+        if mailing_list is not None or senders.is_unproven(sender.address.canonical):
+            return None
+        return named.group(recipient, sender.address.canonical, sender.name, self.domains)
 
     def _tokens(self, envelope: Envelope) -> Mapping[str, str]:
         """The Message-IDs of ours that envelope recipients name, by line."""

@@ -63,6 +63,11 @@ def pretended(text: str) -> str:
     return ""
 
 
+def is_unproven(address: str) -> bool:
+    """Whether a canonical address is one that stands for a sender whom nobody can prove."""
+    return address.endswith(f"@{UNPROVEN}")
+
+
 def _doubt(head: headers.Head, verdict: Verdict, mailing_list: MailingList | None) -> str:
     """Why a mail cannot be shown as from whom it names; empty if it can."""
     froms = head.every("from")

@@ -183,11 +183,37 @@ class Mailbox(Login):
         return self
 
 
+class AccountProvider(Section):
+    """[[….accounts.provider]]: where the mailboxes of some domains are, so that users need not know."""
+
+    domains: tuple[Domain, ...] = Field(min_length=1)
+    imap: str
+    imap_tls: Literal["none", "starttls", "implicit"] = "implicit"
+    smtp: str
+    smtp_tls: Literal["none", "starttls", "implicit"] = "implicit"
+    proves: bool = False  # a login there proves that an address is the user's; otherwise a code is mailed
+
+    @field_validator("imap", "smtp")
+    @classmethod
+    def _is_host_and_port(cls, text: str) -> str:
+        _host(read_host_port(text)[0])
+        return text.lower()
+
+    @model_validator(mode="after")
+    def _passwords_go_in_private(self) -> Self:
+        for place, tls in ((self.imap, self.imap_tls), (self.smtp, self.smtp_tls)):
+            if tls == "none" and not is_loopback(read_host_port(place)[0]):
+                raise ValueError(f'passwords would go to {place} in clear: choose "starttls" or "implicit"')
+        return self
+
+
 class Accounts(Section):
     """[….accounts]: whether users may bring mailboxes of their own, and where those may be."""
 
     allowed: bool = False
     hosts: tuple[Host, ...] = ()  # the only servers, wherever they are; empty: any on the public Internet
+    domains: tuple[Domain, ...] = ()  # the only domains of addresses; empty: any
+    provider: tuple[AccountProvider, ...] = ()
     most: int = Field(default=200, ge=1, le=5000)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from adapters.email.replies import Reply
 
@@ -21,14 +22,26 @@ class ConnectionLost(Exception):
     """The connection is gone, or what came over it was no SMTP, or nothing came in time."""
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """Replies that are waited for, in order."""
+
+    count: int
+    within: float  # seconds for each
+    answered: asyncio.Future[None]
+    heard: list[Reply] = field(default_factory=list)
+    timer: asyncio.TimerHandle | None = None
+
+
 class Session(asyncio.Protocol):
     """One connection, as the protocol of its transport."""
 
     def __init__(self, transport: asyncio.Transport, extensions: Sequence[str]) -> None:
         self.extensions = frozenset(one.lower() for one in extensions)
         self._transport = transport
-        self._waiting: deque[asyncio.Future[Reply]] = deque()
-        self._buffer = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Asked] = deque()
+        self._rest = b""  # the beginning of a line
         self._lines: list[bytes] = []
         self._room = asyncio.Event()
         self._room.set()
@@ -40,7 +53,7 @@ class Session(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up."""
-        self._fail()
+        self._fail("the connection was closed")
         self._transport.abort()
 
     # --- speaking ---
@@ -56,26 +69,24 @@ class Session(asyncio.Protocol):
         ConnectionLost, and ValueError for what is no command."""
         if any(_PROHIBITED.search(line) for line in lines):
             raise ValueError("a command holds a control character")
-        expected = self._expect(len(lines))
-        self._transport.write(b"".join(line + b"\r\n" for line in lines))
-        heard: list[Reply] = []
-        for one in expected:
-            try:
-                heard.append(await self._reply(one, within))
-            except ConnectionLost:
-                if any(reply.code == 421 for reply in heard):
-                    break
+        asked = self._ask(len(lines), within)
+        self._transport.write(b"\r\n".join((*lines, b"")))
+        try:
+            await self._answer(asked)
+        except ConnectionLost:
+            if not any(reply.code == 421 for reply in asked.heard):
                 raise
-        return heard
+        return asked.heard
 
     async def content(self, raw: bytes, within: float) -> Reply:
         """Send a mail after the 354; the reply to it. Raises ConnectionLost."""
-        (expected,) = self._expect(1)
+        asked = self._ask(1, within)
         ending = b".\r\n" if raw.endswith(b"\r\n") or not raw else b"\r\n.\r\n"
         self._transport.write(_STUFFED.sub(b"..", raw) + ending)
         if not self._room.is_set():
             await self._drained(within)
-        return await self._reply(expected, within)
+        await self._answer(asked)
+        return asked.heard[0]
 
     async def _drained(self, within: float) -> None:
         try:
@@ -85,38 +96,44 @@ class Session(asyncio.Protocol):
             self.close()
             raise ConnectionLost("the server stopped reading") from error
 
-    def _expect(self, count: int) -> list[asyncio.Future[Reply]]:
+    def _ask(self, count: int, within: float) -> _Asked:
         if not self.open:
             raise ConnectionLost("the connection is closed")
-        loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in range(count)]
-        self._waiting.extend(futures)
-        return futures
+        asked = _Asked(count, within, self._loop.create_future())
+        self._waiting.append(asked)
+        return asked
 
-    async def _reply(self, expected: asyncio.Future[Reply], within: float) -> Reply:
-        if not expected.done():
-            try:
-                async with asyncio.timeout(within):
-                    return await expected
-            except TimeoutError as error:
-                self.close()
-                raise ConnectionLost("no reply in time") from error
-            except BaseException:
-                self.close()  # a reply that is left behind would be taken for the next command's
-                raise
-        return expected.result()
+    async def _answer(self, asked: _Asked) -> None:
+        """Wait until all of it is heard. A timer of our own: asyncio.timeout costs as much as the rest of
+        a round trip."""
+        if not asked.answered.done():
+            asked.timer = self._loop.call_later(asked.within, self._too_late)
+        try:
+            await asked.answered
+        except asyncio.CancelledError:
+            self.close()  # a reply that is left behind would be taken for the next command's
+            raise
+        finally:
+            if asked.timer is not None:
+                asked.timer.cancel()
+
+    def _too_late(self) -> None:
+        self._fail("no reply in time")
+        self._transport.abort()
 
     # --- hearing ---
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) > _MOST_BUFFERED:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _MOST_BUFFERED:
             self.close()
             return
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).rstrip(b"\r")
-            del self._buffer[: end + 1]
-            self._line(line)
+        for line in lines:
+            self._line(line.rstrip(b"\r"))
+        if lines and self._waiting and (timer := self._waiting[0].timer) is not None:
+            timer.cancel()
+            asked = self._waiting[0]
+            asked.timer = self._loop.call_later(asked.within, self._too_late)
 
     def _line(self, line: bytes) -> None:
         if not self._waiting or not line[:3].isdigit() or len(self._lines) > 100:
@@ -127,9 +144,12 @@ class Session(asyncio.Protocol):
             return
         text = b"\n".join(self._lines).decode("utf-8", "replace")
         self._lines.clear()
-        waiting = self._waiting.popleft()
-        if not waiting.done():
-            waiting.set_result(Reply(int(line[:3]), text))
+        asked = self._waiting[0]
+        asked.heard.append(Reply(int(line[:3]), text))
+        if len(asked.heard) == asked.count:
+            self._waiting.popleft()
+            if not asked.answered.done():
+                asked.answered.set_result(None)
 
     def pause_writing(self) -> None:
         self._room.clear()
@@ -138,13 +158,13 @@ class Session(asyncio.Protocol):
         self._room.set()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail()
+        self._fail("the connection was lost")
 
-    def _fail(self) -> None:
+    def _fail(self, why: str) -> None:
         self._lost = True
         self._room.set()
         while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_exception(ConnectionLost("the connection was lost"))
-                waiting.exception()  # with several replies outstanding only the first is awaited
+            answered = self._waiting.popleft().answered
+            if not answered.done():
+                answered.set_exception(ConnectionLost(why))
+                answered.exception()  # whoever asked may have been cancelled

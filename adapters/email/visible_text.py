@@ -12,7 +12,7 @@ from adapters.email.reading.decide import Circumstances, Reading
 from adapters.email.reading.html_tokens import tokens
 from adapters.email.reading.lines import Line, written
 
-__all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message", "read_root"]
+__all__ = ["Reading", "from_mail", "from_message", "read_mail", "read_message", "read_root", "whole"]
 
 TEXT_LIMIT = 256 * 1024  # bytes of one plain text that are read
 HTML_LIMIT = 1024 * 1024  # bytes of one HTML text
@@ -55,6 +55,11 @@ def read_message(message: Message) -> Reading:
 def read_root(root: mime.Part) -> Reading:
     """As `read_mail`, for a mail that `mime` has opened already."""
     return _read(root)
+
+
+def whole(raw: bytes) -> str:
+    """All that a mail says: who wrote it, when, about what, and every line of its text."""
+    return _told(mime.open_bytes(raw), _FORWARD_DEPTH)
 
 
 def _read(root: mime.Part) -> Reading:

@@ -16,6 +16,7 @@ from adapters.sms.settings import SmsSettings
 from bridge.kit import TransportSettings
 from bridge.model import Address, Delivery, DeliveryId
 from bridge.ports import (
+    BadAddress,
     Capabilities,
     Context,
     Fate,
@@ -31,7 +32,8 @@ _LOOP_TOLD = guards.DAY  # seconds that the admin is told of a loop
 
 
 class SmsAdapter:
-    """An Adapter, and SplitsText, TakesWebhooks, Reconciles, SharesAddresses, SetsUpProvider, TellsHealth."""
+    """An Adapter, and SplitsText, TakesWebhooks, Reconciles, SharesAddresses, SetsUpProvider, TellsHealth,
+    KnowsOneWay."""
 
     Settings: ClassVar[type[TransportSettings]] = SmsSettings
 
@@ -63,11 +65,25 @@ class SmsAdapter:
             attachments=self._settings.provider == "twilio" and bool(self._context.public_url),
             presume_after=self._settings.receipt_after_hours * 3600 if heard is ReceiptOn.DELIVERED else None,
             reactions=True,
+            unreactions=True,
             first_hold=self._settings.hold_first_seconds,
+            addresses=self._settings.numbers_per_user,
+            # The phone's app posts pictures whole, in base64; Twilio names where they are.
+            webhook_bytes=int(self._settings.media_megabytes * 1_500_000)
+            if self._settings.provider == "android"
+            else 0,
         )
 
     def canonical(self, text: str) -> Address:
         return numbers.canonical(text, self._settings.region)
+
+    def is_one_way(self, address: str) -> bool:
+        if address.startswith("+"):
+            return False
+        try:
+            return numbers.is_one_way(self.canonical(address).canonical)
+        except BadAddress:
+            return False
 
     def own_addresses(self, jid: str) -> Sequence[str]:
         return self._settings.numbers

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from adapters.sms import numbers
 from adapters.sms.provider import (
     Arrived,
     Candidates,
@@ -32,16 +33,31 @@ from adapters.sms.provider import (
     Text,
 )
 from adapters.sms.settings import SmsSettings
+from bridge.i18n import tr
 from bridge.model import DeliveryId, Outcome
 from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater, WebRequest, WebResponse
 
-EVENTS = ("sms:received", "sms:sent", "sms:delivered", "sms:failed", "mms:received")
+# In version 1.68 and later a picture message is posted whole; before, only that one has come.
+MMS, MMS_ANNOUNCED = "mms:downloaded", "mms:received"
+EVENTS = ("sms:received", "sms:sent", "sms:delivered", "sms:failed", "sms:cancelled", MMS)
+_OPTIONAL = ("sms:cancelled", MMS)  # an older app does not know them
 _CLOCKS_APART = 3600.0  # seconds that the phone's clock may be off; a replay is known by its words
 _LONGEST_ANSWER = 2**18
-_OUTCOMES = {"Sent": Outcome.SENT, "Delivered": Outcome.DELIVERED, "Failed": Outcome.FAILED}
-_EVENTS = {"sms:sent": Outcome.SENT, "sms:delivered": Outcome.DELIVERED, "sms:failed": Outcome.FAILED}
-_AWAY = "The phone that sends for the gateway can't be reached at the moment."
-_LINE_BROKE = (
+_OUTCOMES = {
+    "Sent": Outcome.SENT,
+    "Delivered": Outcome.DELIVERED,
+    "Failed": Outcome.FAILED,
+    "Cancelled": Outcome.FAILED,
+}
+_EVENTS = {
+    "sms:sent": Outcome.SENT,
+    "sms:delivered": Outcome.DELIVERED,
+    "sms:failed": Outcome.FAILED,
+    "sms:cancelled": Outcome.FAILED,
+}
+_MOST_FILES = 20
+_AWAY = tr("The phone that sends for the gateway can't be reached at the moment.")
+_LINE_BROKE = tr(
     "The line to the phone that sends for the gateway broke while it was taking this text; whether it goes "
     "is being found out."
 )
@@ -94,40 +110,53 @@ class Door:
             raise Rejected(403, "The time stamp is an hour off: look at the phone's clock.")
 
     def _event(self, name: str, payload: Mapping[str, Any]) -> Arrived | Status | None:
-        if name in ("sms:received", "mms:received"):
+        if name in ("sms:received", MMS, MMS_ANNOUNCED):
             return self._arrived(name, payload)
         if name not in _EVENTS:
             return None
         reference = str(payload["messageId"])
         reason = str(payload.get("reason") or "").strip()[:200]
+        told = tr("The phone could not send this text: {reason}.", reason=reason or tr("it does not say why"))
         return Status(
             sid=reference,
             outcome=_EVENTS[name],
-            sender=self._number(payload),
+            sender=self._number(payload, str(payload.get("sender") or "")),
             recipient="",
-            reason=f"The phone could not send this text: {reason or 'it does not say why'}.",
+            reason=tr("This text was cancelled on the phone.") if name == "sms:cancelled" else told,
             delivery=self._delivery_in(reference),
         )
 
     def _arrived(self, name: str, payload: Mapping[str, Any]) -> Arrived:
         sender = str(payload.get("sender") or payload["phoneNumber"])
-        body = str(payload.get("message") or "")
         at = str(payload.get("receivedAt") or "")
-        if name == "mms:received":
-            subject = str(payload.get("subject") or "")
-            notice = "(a picture message came; it can be seen on the phone)"
-            body = f"{subject}\n{notice}" if subject else notice
-        same = "\0".join((name, sender, at, body, str(payload.get("transactionId") or "")))
+        subject, body = str(payload.get("subject") or ""), str(payload.get("body") or "")
+        files: tuple[Media, ...] = ()
+        if name == "sms:received":
+            words = [str(payload.get("message") or "")]
+        elif name == MMS:
+            words = [subject, body]
+            files = tuple(map(_media, payload["attachments"][:_MOST_FILES]))
+        else:
+            words = [subject, "(a picture message came; it can be seen on the phone)"]
+        # The id that the app gives is made from the content; what one day's texts have in common, too.
+        told = (name, sender, at, *words, str(payload.get("transactionId") or ""))
+        if name == MMS:
+            told = (*told, str(payload.get("messageId") or ""))
+        digest = hashlib.blake2b("\0".join(told).encode("utf-8", "replace"), digest_size=16)
         return Arrived(
-            sid="and-" + hashlib.blake2b(same.encode("utf-8", "replace"), digest_size=16).hexdigest(),
+            sid=f"and-{digest.hexdigest()}",
             sender=sender,
-            recipient=self._number(payload),
-            body=body,
+            recipient=self._number(payload, str(payload.get("recipient") or "")),
+            body="\n".join(filter(None, words)),
+            media=files,
             at=_seconds(at),
         )
 
-    def _number(self, payload: Mapping[str, Any]) -> str:
-        """Which of our numbers an event is about: by its SIM, else the first."""
+    def _number(self, payload: Mapping[str, Any], named: str) -> str:
+        """Which of our numbers an event is about: as it is named, or by its SIM, else the first."""
+        known = numbers.inbound(named, self.settings.region).canonical if named else ""
+        if known in self.settings.numbers:
+            return known
         slot = payload.get("simNumber")
         for number, sim in self.settings.sims.items():
             if sim == slot:
@@ -185,12 +214,14 @@ class Phone:
             return Sent(reference)
         if status in (401, 403, 404):
             self._trouble = f"The phone answers {status}: check username, password and api_url. Texts wait."
-            return TryLater("The phone does not accept the gateway's login.", scope=Scope.OUTLET)
+            return TryLater(tr("The phone does not accept the gateway's login."), scope=Scope.OUTLET)
         if status in (429, 503):
-            return TryLater("The phone is taking no more texts for a moment.", scope=Scope.OUTLET)
+            return TryLater(tr("The phone is taking no more texts for a moment."), scope=Scope.OUTLET)
         if 400 <= status < 500:
             said = str(answer.get("message", "")) if isinstance(answer, dict) else ""
-            return Refused(f"The phone refused this text: {said[:200] or status}.", code=str(status))
+            return Refused(
+                tr("The phone refused this text: {reason}.", reason=said[:200] or status), code=str(status)
+            )
         return MaybeSent(_LINE_BROKE)
 
     async def candidates(self, text: Text, not_before: float) -> Candidates:
@@ -212,10 +243,10 @@ class Phone:
         return ()
 
     async def fetch(self, sid: str, media: Media) -> bytes:
-        raise NotFetched("it can be seen on the phone only")
+        raise NotFetched(tr("It was not handed over."))
 
     async def discard(self, sid: str, media: Media) -> None:
-        raise NotFetched("it stays on the phone")
+        raise NotFetched(tr("It stays on the phone."))
 
     async def set_up(self, hooks: Hooks, *, apply: bool) -> list[str]:
         """Have the app post its events to us: one web-hook for each, under ids of ours."""
@@ -226,20 +257,38 @@ class Phone:
             status, present = await self._ask("GET", "/webhooks")
             if status != 200 or not isinstance(present, list):
                 raise OSError(f"The phone answers {status}: check username, password and api_url.")
-            lines = []
-            set_to = {(str(one.get("event")), str(one.get("url"))) for one in present}
+            ours = {str(one["event"]): str(one["id"]) for one in present if one.get("url") == url}
+            lines: list[str] = []
             for event in EVENTS:
-                if (event, url) in set_to:
-                    continue
-                lines.append(f"{event}: the app does not post it to {url}")
+                if event not in ours:
+                    lines += await self._post_hook(event, url, ours, apply=apply)
+            if MMS in ours and MMS_ANNOUNCED in ours:
+                lines.append(
+                    f"{MMS_ANNOUNCED}: the app posts it to {url}, and picture messages whole besides"
+                )
                 if apply:
-                    wanted = {"id": f"passerelle-{event.replace(':', '-')}", "url": url, "event": event}
-                    status, _ = await self._ask("POST", "/webhooks", wanted)
-                    if status not in (200, 201):
-                        raise OSError(f"The phone refused the web-hook for {event} ({status}): {url}")
-        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
+                    await self._ask("DELETE", f"/webhooks/{ours[MMS_ANNOUNCED]}")
+        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError, KeyError) as error:
             raise OSError(f"The phone can't be asked ({type(error).__name__}): check api_url.") from error
         return lines
+
+    async def _post_hook(self, event: str, url: str, ours: dict[str, str], *, apply: bool) -> list[str]:
+        """Register one web-hook, if `apply`; the differences. An old app takes the next best event."""
+        line = f"{event}: the app does not post it to {url}"
+        if not apply:
+            too_old = " (before version 1.68 it can't)" if event == MMS and MMS_ANNOUNCED in ours else ""
+            return [line + too_old]
+        wanted = {"id": f"passerelle-{event.replace(':', '-')}", "url": url, "event": event}
+        status, _ = await self._ask("POST", "/webhooks", wanted)
+        if status in (200, 201):
+            ours[event] = wanted["id"]
+            return [line]
+        if event not in _OPTIONAL:
+            raise OSError(f"The phone refused the web-hook for {event} ({status}): {url}")
+        if event == MMS and MMS_ANNOUNCED not in ours:
+            lines = await self._post_hook(MMS_ANNOUNCED, url, ours, apply=True)
+            return [*lines, "picture messages are announced only: update the app to 1.68 or later"]
+        return []
 
     def carrier_refused(self, sender: str, code: int) -> None:
         """The app tells no codes."""
@@ -264,6 +313,12 @@ async def connected(settings: SmsSettings) -> AsyncIterator[Phone]:
         connector=aiohttp.TCPConnector(limit=4, keepalive_timeout=10.0),
     ) as session:
         yield Phone(session, settings)
+
+
+def _media(part: Mapping[str, Any]) -> Media:
+    """One part of a picture message. Raises KeyError, TypeError, AttributeError for what is none."""
+    kind, name = str(part["contentType"]), str(part.get("name") or "")
+    return Media("", kind, name, str(part.get("data") or ""))
 
 
 def _seconds(stamp: str) -> float | None:

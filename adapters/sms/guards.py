@@ -20,6 +20,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from adapters.sms import refusals
+from bridge.i18n import Phrase, tr, trn
 from bridge.ports import Kept, Refused, Scope, TryLater
 
 DAY = 86400.0
@@ -135,18 +136,22 @@ def _gone(ask: Ask) -> Kept:
 
 def _wait(seconds: float) -> TryLater:
     return TryLater(
-        "Our number sends as fast as carriers allow; this text's turn comes.", seconds, Scope.TURN
+        tr("Our number sends as fast as carriers allow; this text's turn comes."), seconds, Scope.TURN
     )
 
 
 def _barred(ask: Ask, known: Known) -> Refused | None:
     if ask.stop in known:
         meaning = refusals.MEANINGS[21610]
-        return Refused(f"{meaning.sentence} (21610)", meaning.condition, meaning.error_type, "21610")
+        return Refused(
+            refusals.coded(meaning.sentence, 21610), meaning.condition, meaning.error_type, "21610"
+        )
     if ask.pause in known:
         code = int(known[ask.pause]["code"])
         meaning = refusals.MEANINGS[code]
-        return Refused(f"{meaning.sentence} ({code})", meaning.condition, meaning.error_type, str(code))
+        return Refused(
+            refusals.coded(meaning.sentence, code), meaning.condition, meaning.error_type, str(code)
+        )
     return None
 
 
@@ -173,8 +178,10 @@ def _loop(ask: Ask, limits: Limits, known: Known, writes: Writes) -> Refused | N
 def _looping() -> Looping:
     meaning = refusals.MEANINGS[14107]
     return Looping(
-        "This looks like two machines answering each other, so the gateway stopped it. Write again in a "
-        "few minutes.",
+        tr(
+            "This looks like two machines answering each other, so the gateway stopped it. Write again in a "
+            "few minutes."
+        ),
         meaning.condition,
         meaning.error_type,
         "14107",
@@ -185,17 +192,20 @@ def _quota(ask: Ask, limits: Limits, known: Known, writes: Writes) -> Refused | 
     used = known.get(ask.quota, {"segments": 0, "new": 0})
     segments, new = used["segments"] + ask.segments, used["new"] + ask.first
     if limits.segments_per_day and segments > limits.segments_per_day:
-        return _used_up(f"{limits.segments_per_day} text segments")
+        return _used_up(trn("{number} text segment", "{number} text segments", limits.segments_per_day))
     if limits.new_numbers_per_day and ask.first and new > limits.new_numbers_per_day:
-        return _used_up(f"{limits.new_numbers_per_day} new numbers")
+        return _used_up(trn("{number} new number", "{number} new numbers", limits.new_numbers_per_day))
     writes[ask.quota] = Kept({"segments": segments, "new": new}, 2 * DAY)
     return None
 
 
-def _used_up(what: str) -> Refused:
+def _used_up(what: Phrase) -> Refused:
     return Refused(
-        f"That is more than the {what} that you may write to in a day. It starts anew at midnight (UTC); "
-        "the gateway's admin can raise it.",
+        tr(
+            "That is more than the {what} that you may write to in a day. It starts anew at midnight (UTC); "
+            "the gateway's admin can raise it.",
+            what=what,
+        ),
         "resource-constraint",
         "wait",
         "quota",

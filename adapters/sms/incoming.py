@@ -2,11 +2,12 @@
 
 from adapters.sms import numbers, tapbacks
 from adapters.sms.provider import Arrived
+from bridge.i18n import tr
 from bridge.model import File, Incoming, Reaction
 
-_KINDS_OF_FILE = {"image": "picture", "video": "video", "audio": "sound"}
-STOPPED = "(They have opted out of texts from your number. They get none until they text START.)"
-STARTED = "(They have opted in again: your texts go through.)"
+STOPPED = tr("(They have opted out of texts from your number. They get none until they text START.)")
+STARTED = tr("(They have opted in again: your texts go through.)")
+_EMPTY = tr("(an empty text)")
 
 
 def message(
@@ -22,25 +23,34 @@ def message(
     address = numbers.inbound(arrived.sender, region)
     named = numbers.kind_of(address.canonical) is numbers.AddressKind.ALPHANUMERIC
     found = tapbacks.read(arrived.body) if not arrived.media else None
-    lines = [arrived.body] if arrived.body.strip() else []
-    if arrived.others:
-        lines.insert(0, f"(to a group of {len(arrived.others) + 2}; an answer reaches this person alone)")
-    lines += notices
+    body = arrived.body if arrived.body.strip() else ""
+    if not (body or notices or files):
+        notices = (_EMPTY,)
+    if arrived.others and found is None:
+        others = ", ".join(numbers.inbound(one, region).canonical for one in arrived.others)
+        notices += (tr("(To a group, with {others}. An answer reaches this person alone.)", others=others),)
     return Incoming(
         transport=transport,
         sender=address,
         recipient=numbers.inbound(arrived.recipient, region).canonical,
-        body="\n".join(lines) or ("" if files else "(an empty text)"),
+        body=body,
         dedupe=arrived.sid,
         written_at=now if arrived.at is None else arrived.at,
         sender_name=address.original if named else "",
         remote_id=arrived.sid,
         files=files,
+        notices=notices,
         reaction=Reaction(found.emoji, found.quoted, found.removed) if found else None,
     )
 
 
 def file_notice(media_type: str, why: str) -> str:
-    """A line for a file that could not be had."""
-    kind = _KINDS_OF_FILE.get(media_type.partition("/")[0].lower(), "file")
-    return f"(a {kind} came with this text, but {why})"
+    """A line for a file that could not be had; `why` is a sentence."""
+    match media_type.partition("/")[0].lower():
+        case "image":
+            return tr("(A picture came with this text. {why})", why=why)
+        case "video":
+            return tr("(A video came with this text. {why})", why=why)
+        case "audio":
+            return tr("(A sound came with this text. {why})", why=why)
+    return tr("(A file came with this text. {why})", why=why)

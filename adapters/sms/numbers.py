@@ -16,6 +16,7 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import ValidationResult, is_emergency_number
 
+from bridge.i18n import tr
 from bridge.model import Address
 from bridge.ports import BadAddress
 
@@ -27,6 +28,8 @@ class AddressKind(StrEnum):
     CHANNEL = "channel"  # `whatsapp:+1555…`: another network behind the same provider; read only
     OTHER = "other"  # what a carrier shows for a hidden sender, and what we don't know
 
+
+_WRITABLE = (AddressKind.E164, AddressKind.SHORT_CODE)
 
 _E164 = re.compile(r"\+[0-9]{7,15}")
 _SHORT = re.compile(r"[0-9]{3,6}")
@@ -50,6 +53,11 @@ def kind_of(canonical_address: str) -> AddressKind:
     if _CHANNEL.fullmatch(canonical_address):
         return AddressKind.CHANNEL
     return AddressKind.OTHER
+
+
+def is_one_way(canonical_address: str) -> bool:
+    """Whether this can be read and not answered."""
+    return kind_of(canonical_address) not in _WRITABLE
 
 
 @lru_cache(maxsize=4096)
@@ -77,7 +85,7 @@ def canonical(text: str, region: str) -> Address:
     """
     spelled = text.strip().removeprefix("tel:")
     if not spelled or len(spelled) > _LONGEST:
-        raise BadAddress("That is no phone number. Write it with its country code, such as +15551234567.")
+        raise BadAddress(tr("That is no phone number. Write it with its country code, such as +15551234567."))
     _refuse_emergency(spelled, region)
     if short := _short_code(spelled, region):
         return Address(short, spelled)
@@ -108,7 +116,7 @@ def _refuse_emergency(spelled: str, region: str) -> None:
         return
     if digits in _EMERGENCY or is_emergency_number(digits, region):
         raise BadAddress(
-            f"Emergency services can't be reached from here. Call {digits} from a phone.",
+            tr("Emergency services can't be reached from here. Call {digits} from a phone.", digits=digits),
             condition="not-allowed",
         )
 
@@ -130,16 +138,18 @@ def _e164(spelled: str, region: str) -> str:
     meant = meant or _possible(spelled, region)
     if meant:
         raise BadAddress(
-            f"The country code is missing: did you mean {meant}?", correct=meant, condition="gone"
+            tr("The country code is missing: did you mean {number}?", number=meant),
+            correct=meant,
+            condition="gone",
         )
-    raise BadAddress("That is no phone number. Write it with its country code, such as +15551234567.")
+    raise BadAddress(tr("That is no phone number. Write it with its country code, such as +15551234567."))
 
 
 def _with_country_code(spelled: str) -> str:
     if number := _possible(spelled, None):
         return number
     raise BadAddress(
-        "No phone number has that form: digits are missing or too many. Check it, country code included."
+        tr("No phone number has that form: digits are missing or too many. Check it, country code included.")
     )
 
 

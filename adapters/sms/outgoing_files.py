@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bridge import media
+from bridge.i18n import tr
 from bridge.model import Attachment, File
 from bridge.ports import Files, FileUnavailable, Refused
 
@@ -43,7 +44,9 @@ class Prepared:
 async def prepared(attachments: Sequence[Attachment], files: Files, megabytes: float) -> Prepared:
     """Make files fit for MMS. Raises FileUnavailable."""
     if len(attachments) > MOST_FILES:
-        raise _refused(f"A text carries {MOST_FILES} files at most: send these in several messages.")
+        raise _refused(
+            tr("A text carries {most} files at most: send these in several messages.", most=MOST_FILES)
+        )
     urls: list[str] = []
     lines: list[str] = []
     room = MOST_BYTES
@@ -70,7 +73,10 @@ async def _prepare(attachment: Attachment, files: Files, most: int) -> tuple[Att
         return await files.keep(File(name, "image/jpeg", small)), line
     if kind not in _TAKEN:
         raise _refused(
-            f"Phones can't take this kind of file by text ({kind}): send it as a picture or a PDF."
+            tr(
+                "Phones can't take this kind of file by text ({kind}): send it as a picture or a PDF.",
+                kind=kind,
+            )
         )
     if len(data) > most:
         return None, f"{attachment.name}: {await files.publish(attachment)}"
@@ -80,7 +86,7 @@ async def _prepare(attachment: Attachment, files: Files, most: int) -> tuple[Att
 async def _smaller(data: bytes, kind: str, most: int) -> bytes | None:
     """A JPEG of at most so many bytes, or None if the picture can go as it is. Raises FileUnavailable."""
     if kind in _HEIC:
-        raise _refused("Phones can't take this kind of picture by text (HEIC): send it as JPEG.")
+        raise _refused(tr("Phones can't take this kind of picture by text (HEIC): send it as JPEG."))
     if kind in _PICTURES and len(data) <= most:
         return None
     async with _one_at_a_time:
@@ -88,7 +94,7 @@ async def _smaller(data: bytes, kind: str, most: int) -> bytes | None:
             return await asyncio.to_thread(shrink, data, most)
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             raise _refused(
-                "This picture could not be made fit for texts: send it as a smaller JPEG."
+                tr("This picture could not be made fit for texts: send it as a smaller JPEG.")
             ) from error
 
 

@@ -92,7 +92,7 @@ class NotListed(Exception):
 
 
 class NotFetched(Exception):
-    """A file could not be had. `why` says so to a person; `again` if another try may help."""
+    """A file could not be had. `why` is a sentence for the user; `again` if another try may help."""
 
     def __init__(self, why: str, *, again: bool = False) -> None:
         super().__init__(why)

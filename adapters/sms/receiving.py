@@ -18,6 +18,7 @@ import structlog
 from adapters.sms import guards, incoming, refusals
 from adapters.sms.provider import Arrived, Media, NotFetched, NotListed, Provider, Rejected, Status
 from adapters.sms.sending import Shared, learn
+from bridge.i18n import tr
 from bridge.model import File, Outcome, Report
 from bridge.ports import Inbox, Kept, NotRemembered, WebRequest, WebResponse
 
@@ -79,12 +80,15 @@ class Receiver:
             log.warning("text for a number of nobody", sid=arrived.sid)
             return
         self._shared.hear(made.recipient, made.sender.canonical)
-        if arrived.media:
+        if any(media.url for media in arrived.media):
             await self._note_down(arrived, inbox)
             return
+        files, notices = self._enclosed(arrived)
         if notice := await self._opt(arrived, made.recipient, made.sender.canonical):
+            notices = (*notices, notice)
+        if files or notices:
             made = incoming.message(
-                arrived, transport, settings.region, self._shared.clock(), notices=(notice,)
+                arrived, transport, settings.region, self._shared.clock(), files=files, notices=notices
             )
         await inbox.accept([made])
 
@@ -113,6 +117,28 @@ class Receiver:
             shared.bindings.bind(found.delivery, found.sid)
 
     # --- files ---
+
+    def _enclosed(self, arrived: Arrived) -> tuple[tuple[File, ...], tuple[str, ...]]:
+        """The files that came in the web-hook itself, and what is to be said of the others."""
+        files: list[File] = []
+        notices: list[str] = []
+        for number, media in enumerate(arrived.media, 1):
+            try:
+                files.append(_file(media, self._decoded(media), number))
+            except NotFetched as error:
+                notices.append(incoming.file_notice(media.media_type, error.why))
+        return tuple(files), tuple(notices)
+
+    def _decoded(self, media: Media) -> bytes:
+        if not media.data:
+            raise NotFetched(tr("It was not handed over."))
+        if len(media.data) * 3 // 4 > self._shared.settings.media_megabytes * 1_000_000:
+            raise NotFetched(tr("It is too large."))
+        try:
+            # Some base64 of Java's has line breaks in it.
+            return base64.b64decode("".join(media.data.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise NotFetched(tr("It could not be read.")) from error
 
     async def _note_down(self, arrived: Arrived, inbox: Inbox) -> None:
         """Keep a text until its files are here; on disk when this returns."""
@@ -147,7 +173,8 @@ class Receiver:
         async with self._slots:
             for number, media in enumerate(arrived.media, 1):
                 try:
-                    files.append(await self._file(provider, arrived.sid, media, number))
+                    data = await self._fetched_data(provider, arrived.sid, media)
+                    files.append(_file(media, data, number))
                 except NotFetched as error:
                     log.info("file of a text not had", sid=arrived.sid, why=error.why)
                     notices.append(incoming.file_notice(media.media_type, error.why))
@@ -164,21 +191,7 @@ class Receiver:
         await shared.context.memory.change([], lambda known: ({f"mms/{arrived.sid}": None}, None))
         await self._discard(provider, arrived)
 
-    async def _file(self, provider: Provider, sid: str, media: Media, number: int) -> File:
-        data = await self._data(provider, sid, media)
-        if not data:
-            raise NotFetched("it is empty")
-        ending = media.media_type.partition("/")[2].partition(";")[0]
-        return File(media.name or f"{number}.{ending or 'bin'}", media.media_type, data)
-
-    async def _data(self, provider: Provider, sid: str, media: Media) -> bytes:
-        if media.data:
-            if len(media.data) * 3 // 4 > self._shared.settings.media_megabytes * 1_000_000:
-                raise NotFetched("it is too large")
-            try:
-                return base64.b64decode(media.data, validate=True)
-            except (binascii.Error, ValueError) as error:
-                raise NotFetched("it could not be read") from error
+    async def _fetched_data(self, provider: Provider, sid: str, media: Media) -> bytes:
         for pause in _TRIES:
             await asyncio.sleep(pause)
             try:
@@ -256,6 +269,14 @@ class Receiver:
         self._known[way, sid] = None
         if len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
+
+
+def _file(media: Media, data: bytes, number: int) -> File:
+    """Raises NotFetched for one of no bytes."""
+    if not data:
+        raise NotFetched(tr("It is empty."))
+    ending = media.media_type.partition("/")[2].partition(";")[0]
+    return File(media.name or f"{number}.{ending or 'bin'}", media.media_type, data)
 
 
 def _report(found: Status, transport: str) -> Report:

@@ -6,6 +6,7 @@ Codes and their meaning: Twilio's error dictionary. A number under 10000 is an H
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.i18n import tr
 from bridge.ports import Fate, MaybeSent, Refused, Scope, TryLater
 
 
@@ -26,58 +27,64 @@ class Meaning:
     means: Means = Means.MESSAGE
 
 
-_NO_SUCH = Meaning("This number can't receive texts: check the digits.", "item-not-found")
-_LANDLINE = Meaning("This is a landline: it can't receive texts.", "item-not-found")
+_NO_SUCH = Meaning(tr("This number can't receive texts: check the digits."), "item-not-found")
+_LANDLINE = Meaning(tr("This is a landline: it can't receive texts."), "item-not-found")
 _OPTED_OUT = Meaning(
-    "This person has opted out of texts from your number; they can text START to it to lift that.",
+    tr("This person has opted out of texts from your number; they can text START to it to lift that."),
     "not-allowed",
 )
 _COUNTRY = Meaning(
-    "Texts to this country are switched off in the gateway's account: ask its admin.", "not-allowed"
+    tr("Texts to this country are switched off in the gateway's account: ask its admin."), "not-allowed"
 )
 _FILTERED = Meaning(
-    "The carrier took this text for spam and dropped it. Repeating it would make that worse.",
+    tr("The carrier took this text for spam and dropped it. Repeating it would make that worse."),
     "policy-violation",
 )
 _UNREGISTERED = Meaning(
-    "US carriers refuse texts from your number because it is not registered with them: the gateway's "
-    "admin must register it first.",
+    tr(
+        "US carriers refuse texts from your number because it is not registered with them: the gateway's "
+        "admin must register it first."
+    ),
     "policy-violation",
     means=Means.SENDER,
 )
 _NOT_OURS = Meaning(
-    "The gateway's number can't send this text: its admin must look at the numbers of the account.",
+    tr("The gateway's number can't send this text: its admin must look at the numbers of the account."),
     "not-allowed",
     means=Means.SENDER,
 )
 _CREDENTIALS = Meaning(
-    "The SMS provider does not accept the gateway's credentials: its admin must mend that.",
+    tr("The SMS provider does not accept the gateway's credentials: its admin must mend that."),
     means=Means.ACCOUNT,
 )
 _SUSPENDED = Meaning(
-    "The gateway's account with the SMS provider is not active: its admin must mend that.",
+    tr("The gateway's account with the SMS provider is not active: its admin must mend that."),
     means=Means.ACCOUNT,
 )
 _BUSY = Meaning(
-    "The SMS provider is taking no more texts for a moment.", "resource-constraint", "wait", Means.RATE
+    tr("The SMS provider is taking no more texts for a moment."), "resource-constraint", "wait", Means.RATE
 )
 _LOOP = Meaning(
-    "The provider stopped this exchange because it looks like two machines answering each other. "
-    "Write again in a few minutes.",
+    tr(
+        "The provider stopped this exchange because it looks like two machines answering each other. "
+        "Write again in a few minutes."
+    ),
     "policy-violation",
     "wait",
 )
 _AWAY = Meaning(
-    "The phone could not be reached: it may be off or out of coverage. Try again later.",
+    tr("The phone could not be reached: it may be off or out of coverage. Try again later."),
     "recipient-unavailable",
     "wait",
 )
-_BLOCKED = Meaning("The phone or its carrier does not take texts from your number.", "not-allowed")
-_TOO_LONG = Meaning("This text is too long for SMS: send it in shorter pieces.", "not-acceptable", "modify")
-_EMPTY = Meaning("An empty text can't be sent by SMS.", "not-acceptable", "modify")
-_EXPIRED = Meaning("The text could not be sent in time and was dropped.", "remote-server-timeout", "wait")
+_BLOCKED = Meaning(tr("The phone or its carrier does not take texts from your number."), "not-allowed")
+_TOO_LONG = Meaning(
+    tr("This text is too long for SMS: send it in shorter pieces."), "not-acceptable", "modify"
+)
+_EMPTY = Meaning(tr("An empty text can't be sent by SMS."), "not-acceptable", "modify")
+_EXPIRED = Meaning(tr("The text could not be sent in time and was dropped."), "remote-server-timeout", "wait")
 _LOST = Meaning(
-    "The carrier could not deliver this text and did not say why.", "remote-server-not-found", "wait"
+    tr("The carrier could not deliver this text and did not say why."), "remote-server-not-found", "wait"
 )
 
 MEANINGS: dict[int, Meaning] = {
@@ -91,20 +98,20 @@ MEANINGS: dict[int, Meaning] = {
     21211: _NO_SUCH,
     21212: _NOT_OURS,
     21217: _NO_SUCH,
-    21265: Meaning("This short code can't be reached from your number.", "item-not-found"),
-    21266: Meaning("A number can't text itself.", "not-allowed"),
+    21265: Meaning(tr("This short code can't be reached from your number."), "item-not-found"),
+    21266: Meaning(tr("A number can't text itself."), "not-allowed"),
     21408: _COUNTRY,
     21602: _EMPTY,
     21603: _NOT_OURS,
     21604: _NO_SUCH,
     21606: _NOT_OURS,
     21608: Meaning(
-        "The gateway's trial account can text verified numbers only: ask its admin.", "not-allowed"
+        tr("The gateway's trial account can text verified numbers only: ask its admin."), "not-allowed"
     ),
     21610: _OPTED_OUT,
     21611: _BUSY,
     21612: Meaning(
-        "This number can't be reached from your number: no carrier connects them.", "item-not-found"
+        tr("This number can't be reached from your number: no carrier connects them."), "item-not-found"
     ),
     21614: _LANDLINE,
     21617: _TOO_LONG,
@@ -112,13 +119,15 @@ MEANINGS: dict[int, Meaning] = {
     21659: _NOT_OURS,
     21660: _NOT_OURS,
     30001: Meaning(
-        "The provider's queue for your number is full. Send it again later.", "resource-constraint", "wait"
+        tr("The provider's queue for your number is full. Send it again later."),
+        "resource-constraint",
+        "wait",
     ),
     30002: _SUSPENDED,
     30003: _AWAY,
     30004: _BLOCKED,
-    30005: Meaning("This number is not in service: check the digits.", "item-not-found"),
-    30006: Meaning("This is a landline, or its carrier can't be reached by text.", "item-not-found"),
+    30005: Meaning(tr("This number is not in service: check the digits."), "item-not-found"),
+    30006: Meaning(tr("This is a landline, or its carrier can't be reached by text."), "item-not-found"),
     30007: _FILTERED,
     30008: _LOST,
     30032: _UNREGISTERED,
@@ -129,8 +138,8 @@ MEANINGS: dict[int, Meaning] = {
 
 _PER_SENDER = frozenset({14107, 21611})  # throttles that speak of one of our numbers, not of the account
 
-_UNKNOWN_REFUSAL = Meaning("The SMS provider refused this text.")
-_UNKNOWN_FAILURE = Meaning("The carrier could not deliver this text.", "remote-server-not-found", "wait")
+_UNKNOWN_REFUSAL = Meaning(tr("The SMS provider refused this text."))
+_UNKNOWN_FAILURE = Meaning(tr("The carrier could not deliver this text."), "remote-server-not-found", "wait")
 
 
 def known_code(code: object) -> int:
@@ -149,7 +158,7 @@ def after_answer(status: int, code: int, retry_after: float | None = None) -> Fa
     """
     if status >= 500 or status == 408:
         return MaybeSent(
-            "The SMS provider had a fault while taking this text; whether it goes is being found out."
+            tr("The SMS provider had a fault while taking this text; whether it goes is being found out.")
         )
     meaning = _meaning(status, code)
     if status == 429 or meaning.means is Means.RATE:  # never processed, whatever the code adds
@@ -157,7 +166,7 @@ def after_answer(status: int, code: int, retry_after: float | None = None) -> Fa
         return TryLater(meaning.sentence, after=retry_after, scope=scope)
     if meaning.means is Means.ACCOUNT:
         return TryLater(meaning.sentence, after=retry_after, scope=Scope.OUTLET)
-    return Refused(_coded(meaning.sentence, code), meaning.condition, meaning.error_type, str(code or status))
+    return Refused(coded(meaning.sentence, code), meaning.condition, meaning.error_type, str(code or status))
 
 
 def _meaning(status: int, code: int) -> Meaning:
@@ -176,7 +185,7 @@ def _by_status(status: int, has_code: bool) -> Meaning:
 
 def of_failure(code: int) -> str:
     """The sentence for a text that was taken and then failed with this code (0: none was told)."""
-    return _coded(MEANINGS.get(code, _UNKNOWN_FAILURE).sentence, code)
+    return coded(MEANINGS.get(code, _UNKNOWN_FAILURE).sentence, code)
 
 
 def is_about_account(status: int, code: int) -> bool:
@@ -189,5 +198,6 @@ def is_about_sender(code: int) -> bool:
     return code in MEANINGS and MEANINGS[code].means is Means.SENDER
 
 
-def _coded(sentence: str, code: int) -> str:
-    return f"{sentence} ({code})" if code else sentence
+def coded(sentence: str, code: int) -> str:
+    """The sentence with Twilio's code behind it, if there is one."""
+    return tr("{sentence} ({code})", sentence=sentence, code=code) if code else sentence

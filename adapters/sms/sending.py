@@ -14,8 +14,9 @@ from adapters.sms.guards import Ask, Limits, Looping
 from adapters.sms.outgoing_files import Prepared, prepared
 from adapters.sms.provider import Hooks, Listed, NotListed, Provider, Text
 from adapters.sms.settings import SmsSettings
+from bridge.i18n import tr
 from bridge.model import Delivery, DeliveryId, Outcome, Report
-from bridge.options import REACTION
+from bridge.options import REACTION, UNREACTION
 from bridge.ports import (
     Context,
     Fate,
@@ -31,11 +32,10 @@ from bridge.ports import (
 
 log = structlog.get_logger()
 
-_IN_DOUBT = MaybeSent("It can't be told yet whether this text went out.")
-_STOPPED = TryLater("The gateway's SMS side is not running at the moment.", scope=Scope.OUTLET)
-_NO_STORE = TryLater("The gateway can't write to its store at the moment.", scope=Scope.OUTLET)
+_IN_DOUBT = MaybeSent(tr("It can't be told yet whether this text went out."))
+_STOPPED = TryLater(tr("The gateway's SMS side is not running at the moment."), scope=Scope.OUTLET)
+_NO_STORE = TryLater(tr("The gateway can't write to its store at the moment."), scope=Scope.OUTLET)
 _MOST_PAIRS = 20_000
-_WRITABLE = (numbers.AddressKind.E164, numbers.AddressKind.SHORT_CODE)
 
 
 @dataclass
@@ -102,9 +102,9 @@ class Sender:
 
     def text(self, delivery: Delivery) -> Text | Refused:
         """The API call that a delivery becomes, without its files; or why there is none."""
-        if numbers.kind_of(delivery.recipient) not in _WRITABLE:
+        if numbers.is_one_way(delivery.recipient):
             return Refused(
-                "This is a one-way sender: its texts can be read, not answered.", condition="not-allowed"
+                tr("This is a one-way sender: its texts can be read, not answered."), condition="not-allowed"
             )
         if refusal := self._abroad(delivery.recipient):
             return refusal
@@ -127,9 +127,11 @@ class Sender:
 
     def _pieces(self, delivery: Delivery) -> list[str]:
         message = delivery.message
-        if message is not None and (emoji := message.options.get(REACTION)):
+        options = message.options if message is not None else {}
+        if emoji := options.get(REACTION) or options.get(UNREACTION):
             # Phones know a reaction by its very quotation marks: nothing is simplified here.
-            return [tapbacks.write(emoji, message.answered.body if message.answered else "")]
+            about = message.answered.body if message is not None and message.answered else ""
+            return [tapbacks.write(emoji, about, removed=not options.get(REACTION))]
         return self.parts(message.body if message is not None else "")
 
     def _abroad(self, recipient: str) -> Refused | None:
@@ -142,8 +144,11 @@ class Sender:
         if country in allowed or (not country and numbers.calling_code(recipient) in map(_calling, allowed)):
             return None
         return Refused(
-            f"Texts to this country ({country or 'unknown'}) are switched off here: the gateway's admin can "
-            "allow it (countries).",
+            tr(
+                "Texts to this country ({country}) are switched off here: the gateway's admin can allow it "
+                "(countries).",
+                country=country or "?",
+            ),
             condition="not-allowed",
             code="country",
         )
@@ -240,7 +245,7 @@ class Sender:
         try:
             gone_at = await self._handed_over_at(delivery.id)
             if gone_at is None:
-                return TryLater("It had not been handed to the provider; it goes now.", 0.0, Scope.TURN)
+                return TryLater(tr("It had not been handed to the provider; it goes now."), 0.0, Scope.TURN)
             found = await self._look_for(delivery, text, shared.provider, shared.inbox)
         except (NotListed, NotRemembered) as error:
             log.info("list not read", delivery=delivery.id, error=str(error))
@@ -254,7 +259,7 @@ class Sender:
         if waited < PATIENCE or not found:
             return _IN_DOUBT
         shared.bindings.settle(delivery.id)
-        return TryLater("The provider did not take the text; it goes again.", after=0.0)
+        return TryLater(tr("The provider did not take the text; it goes again."), after=0.0)
 
     async def _handed_over_at(self, delivery: DeliveryId) -> float | None:
         key = f"turn/{delivery}"

@@ -34,6 +34,7 @@ class SmsSettings(TransportSettings):
 
     numbers: tuple[str, ...] = Field(min_length=1)
     shared: tuple[str, ...] = ()  # those that any number of users may have
+    numbers_per_user: int = Field(default=1, ge=1, le=50)  # how many a user may take from them
     region: str = "US"
     # The first text to a number waits so long and can be taken back; 0: it goes at once.
     hold_first_seconds: float = Field(default=10.0, ge=0, le=120)

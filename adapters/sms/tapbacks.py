@@ -28,6 +28,9 @@ _OUT = {  # without the variation selector
     "❓": "Questioned",
 }
 
+_EMOJI_STYLE = "\ufe0f"
+_OUT_REMOVED = {emoji.rstrip(_EMOJI_STYLE): word for word, emoji in _REMOVED.items()}
+
 _ADDED = re.compile(
     rf"(?P<word>{'|'.join(map(re.escape, _WORDS))}) {_OPEN}\s?(?P<quoted>.+?)\s?{_CLOSE}", re.DOTALL
 )
@@ -65,12 +68,14 @@ def read(body: str) -> Tapback | None:
     return None
 
 
-def write(emoji: str, about: str) -> str:
-    """A reaction as an iPhone would text it; `about` is the text that it answers."""
+def write(emoji: str, about: str, *, removed: bool = False) -> str:
+    """A reaction, or that it is taken back, as an iPhone would text it; `about` is the text it answers."""
     quoted = " ".join(about.split())
     if len(quoted) > _LONGEST:
         quoted = quoted[: _LONGEST - 1].rstrip() + "…"
-    word = _OUT.get(emoji.rstrip("\ufe0f"))
+    if removed:
+        return f"Removed {_OUT_REMOVED.get(emoji.rstrip(_EMOJI_STYLE), emoji)} from “{quoted}”"
+    word = _OUT.get(emoji.rstrip(_EMOJI_STYLE))
     if word:
         return f"{word} “{quoted}”"
     return f"Reacted {emoji} to “{quoted}”"

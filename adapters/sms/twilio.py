@@ -38,6 +38,7 @@ from adapters.sms.provider import (
 )
 from adapters.sms.settings import SmsSettings
 from bridge import fetching
+from bridge.i18n import tr
 from bridge.ports import Fate, MaybeSent, Scope, Sent, TryLater
 
 _OFFICIAL = "https://api.twilio.com"
@@ -48,9 +49,9 @@ _LISTED = 50  # texts between two numbers that are looked through for one in dou
 _PAGE, _POLLED = 200, 1000  # texts in one answer, and in one look at what came
 _IDLE_SECONDS = 10.0  # below what servers keep: a POST on a line just closed has an unknown fate
 _NO_ENVIRONMENT = {"TWILIO_REGION": ""}  # the settings speak, not variables that happen to be set
-_NOBODY_ANSWERED = "The SMS provider can't be reached at the moment."
+_NOBODY_ANSWERED = tr("The SMS provider can't be reached at the moment.")
 _NO_SOUND_ANSWER = "Twilio's API breaks off or answers with a fault; what became of such texts is looked up."
-_LINE_BROKE = (
+_LINE_BROKE = tr(
     "The line to the SMS provider broke while it was taking this text; whether it goes is being found out."
 )
 
@@ -163,7 +164,7 @@ class Twilio:
         """Basic auth goes to the API's own host only, and is dropped where that redirects to a store."""
         url = media.url
         if not url.startswith(f"{self._api_url}/"):
-            raise NotFetched("its address is not the provider's")
+            raise NotFetched(tr("Its address is not the provider's."))
         try:
             fetched = await fetching.fetch(
                 url,
@@ -172,7 +173,7 @@ class Twilio:
                 headers={"Authorization": self._login},
             )
         except fetching.NotFetched as error:
-            raise NotFetched(str(error), again=error.later) from error
+            raise NotFetched(error.args[0], again=error.later) from error
         return fetched.data
 
     async def discard(self, sid: str, media: Media) -> None:

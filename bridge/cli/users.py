@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from typer import echo
@@ -10,10 +11,11 @@ from typer import echo
 from bridge.cli.output import print_facts, print_table, settings_or_trouble
 from bridge.cli.record import reading, writing
 from bridge.cli.trouble import Trouble
+from bridge.model import Line
 from bridge.ports import Adapter, BadAddress, shared_addresses
 from bridge.settings import Secrets, Settings
 from bridge.settings.build import adapter_for
-from bridge.store import people
+from bridge.store import own_addresses, people
 
 _BARE_JID = re.compile(r"[^\s@/\"&'<>:]+@[^\s@/]+")
 _NO_KEY = bytes(32)  # the adapter is asked for addresses only: nothing is signed here
@@ -23,7 +25,8 @@ def list_users(config: Path) -> None:
     settings = settings_or_trouble(config, Secrets.NONE)
     with reading(settings) as connection:
         lines = people.all_lines(connection)
-    rows = [(line.jid, line.transport, line.address, line.name) for line in lines]
+        besides = own_addresses.besides(connection)
+    rows = [(line.jid, line.transport, _addresses(line, besides), line.name) for line in lines]
     print_table(("User", "Transport", "Address", "Name"), rows, "Nobody is registered yet.")
 
 
@@ -31,10 +34,11 @@ def show_user(config: Path, jid: str) -> None:
     settings = settings_or_trouble(config, Secrets.NONE)
     with reading(settings) as connection:
         summary = people.summary_of(connection, bare_jid(jid))
+        besides = own_addresses.besides(connection)
     if summary is None:
         raise _nobody(jid)
     facts = [("user", summary.jid)]
-    facts += [(line.transport, f"{line.address}  {line.name}".rstrip()) for line in summary.lines]
+    facts += [(one.transport, f"{_addresses(one, besides)}  {one.name}".rstrip()) for one in summary.lines]
     facts += [("contacts", str(summary.contacts)), ("messages", str(summary.messages))]
     print_facts(facts)
 
@@ -83,6 +87,11 @@ def remove_user(config: Path, jid: str, transport: str, *, yes: bool) -> None:
         for one in own:
             people.leave(connection, one, bare, time.time())
     echo(f"{bare} is removed from {', '.join(own)}.")
+
+
+def _addresses(line: Line, besides: Mapping[int, Sequence[str]]) -> str:
+    """The line's own, and those that it has besides."""
+    return ", ".join((line.address, *besides.get(line.id, ())))
 
 
 def _candidates(adapter: Adapter, jid: str, address: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Commands about the user: register, leave, settings, an own address, a pause."""
 
+from bridge.commands import account_own
 from bridge.commands.asking import answered, are_you_sure, is_sure
 from bridge.commands.model import (
     Choice,
@@ -18,6 +19,7 @@ from bridge.commands.model import (
 from bridge.i18n import languages, tr, translate, trn
 from bridge.options import (
     COALESCE,
+    ELSEWHERE,
     PAUSED,
     QUOTES,
     QUOTING,
@@ -26,7 +28,8 @@ from bridge.options import (
     STRANGERS,
 )
 
-LANGUAGE, NAME = "language", "name"
+LANGUAGE, NAME, ADDRESS = "language", "name", "address"
+MOST_OFFERED = 100  # addresses in a form
 LONGEST_NAME = 200  # characters
 LONGEST_SIGNATURE = 1_000
 _LANGUAGE_NAMES = {"en": "English", "de": "Deutsch"}
@@ -39,8 +42,22 @@ async def _register_steps(context: Context, values: Values) -> Step | None:
     fields = [Field(NAME, tr("Your name, as others see it"), required=False, value=_name(context), rest=True)]
     if context.line is None and not context.services.wishes.gateway.may_use(context.jid):
         fields.insert(0, Field("code", tr("The code of your invitation"), required=False))
+    fields += await _addresses(context)
     step = Step(tr("Register"), tuple(fields), tr("You get an address of your own here."))
     return None if answered(step, values) else step
+
+
+async def _addresses(context: Context) -> list[Field]:
+    """A choice of the user's own address, where there is one. In a line of text it is left to us."""
+    wishes = context.services.wishes
+    if not wishes.numbers.most(context.transport):
+        return []
+    free = await wishes.gateway.free_addresses(context.transport, context.jid)
+    if len(free) < 2:
+        return []
+    choices = tuple(Choice(one, one) for one in free[:MOST_OFFERED])
+    own = context.line.address if context.line is not None else ""
+    return [Field(ADDRESS, tr("Your own address here"), Kind.CHOICE, False, own, choices)]
 
 
 def _name(context: Context) -> str:
@@ -54,6 +71,7 @@ async def _register(context: Context, values: Values) -> Reply:
         context.transport,
         context.jid,
         name=name[:LONGEST_NAME],
+        address=values.get(ADDRESS, ""),
         token=values.get("code", ""),
         language=context.language,
     )
@@ -142,6 +160,11 @@ async def _settings_step(context: Context) -> Step:
                 choices=tuple(map(Choice, QUOTES, (tr("not"), tr("its beginning"), tr("all of it")))),
             ),
         ]
+    if account_own.is_offered(context):
+        shown = line.choices.get(ELSEWHERE, "line")
+        about = (Choice("line", tr("as a line that says so")), Choice("off", tr("not at all")))
+        label = tr("What I write in another mail program, where my chat server does not let it be mine")
+        fields.append(Field(ELSEWHERE, label, Kind.CHOICE, value=shown, choices=about))
     signature = line.choices.get(SIGNATURE, "")
     fields.append(Field(SIGNATURE, tr("Text below each message"), Kind.LONG, required=False, value=signature))
     return Step(tr("Settings"), tuple(fields))

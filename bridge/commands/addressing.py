@@ -42,6 +42,7 @@ _NUMBER = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _FEWEST_DIGITS = 3
+_LONGEST = 320  # characters of an address (RFC 3696 section 3, as corrected); numbers are shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def first_line(adapter: Adapter, typed: str) -> FirstLine | None:
     Raises Refused with what to write instead.
     """
     found = _parts(adapter, typed.strip())
-    if found is None:
+    if found is None or len(found[0]) > _LONGEST:
         return None
     spelled, text, name = found
     suggestion = near_miss(spelled)

@@ -50,8 +50,7 @@ async def _users(context: Context, values: Values) -> Reply:
 
 _DELETE = Step(
     tr("Remove a user"),
-    # XEP-0133 section 4.2 has `accountjids`; one at a time is asked here.
-    (Field("accountjids", tr("Chat address"), Kind.JID),),
+    (Field("accountjids", tr("Chat addresses"), Kind.JIDS, rest=True),),  # XEP-0133 section 4.2
     last=False,
 )
 
@@ -61,27 +60,34 @@ async def _delete_steps(context: Context, values: Values) -> Step | None:
         return _DELETE
     if SURE in values:
         return None
-    summary = await context.services.office.user(values["accountjids"])
-    if summary is None:
-        raise Refused(tr("{who} is not registered.", who=values["accountjids"]))
-    text = tr(
-        "{who} has {contacts} and {messages}; all of it goes.",
-        who=summary.jid,
-        contacts=trn("{number} contact", "{number} contacts", summary.contacts),
-        messages=trn("{number} message", "{number} messages", summary.messages),
-    )
-    return are_you_sure(tr("Remove a user"), text)
+    texts = []
+    for jid in values["accountjids"].split("\n"):
+        summary = await context.services.office.user(jid)
+        if summary is None:
+            raise Refused(tr("{who} is not registered.", who=jid))
+        text = tr(
+            "{who} has {contacts} and {messages}; all of it goes.",
+            who=summary.jid,
+            contacts=trn("{number} contact", "{number} contacts", summary.contacts),
+            messages=trn("{number} message", "{number} messages", summary.messages),
+        )
+        texts.append(translate(text, context.language))
+    return are_you_sure(tr("Remove a user"), "\n".join(texts))
 
 
 async def _delete(context: Context, values: Values) -> Reply:
     if not is_sure(values):
         return Reply(tr("Nothing was changed."))
-    gone = await context.services.office.remove(values["accountjids"])
-    if not gone:
-        raise Refused(tr("{who} is not registered.", who=values["accountjids"]))
-    return Reply(
-        tr("{who} is removed from {transports}.", who=values["accountjids"], transports=", ".join(gone))
-    )
+    texts = []
+    for jid in values["accountjids"].split("\n"):
+        gone = await context.services.office.remove(jid)
+        told = (
+            tr("{who} is removed from {transports}.", who=jid, transports=", ".join(gone))
+            if gone
+            else tr("{who} is not registered.", who=jid)
+        )
+        texts.append(translate(told, context.language))
+    return Reply("\n".join(texts))
 
 
 _INVITE = Step(
@@ -131,12 +137,17 @@ async def _stats(context: Context, values: Values) -> Reply:
 
 _ANNOUNCE = Step(
     tr("Announce"),
-    (Field("announcement", tr("Text to everybody who is registered here"), Kind.LONG, rest=True),),
+    (
+        Field("announcement", tr("Text to everybody who is registered here"), Kind.LONG, rest=True),
+        Field("subject", tr("Heading"), required=False),
+    ),
 )
 
 
 async def _announce(context: Context, values: Values) -> Reply:
-    count = await context.services.office.announce(context.transport, values["announcement"])
+    heading = f"*{values['subject']}*\n" if values.get("subject") else ""
+    text = f"{heading}{values['announcement']}"
+    count = await context.services.office.announce(context.transport, text)
     return Reply(trn("Told {number} user.", "Told {number} users.", count))
 
 
@@ -235,7 +246,7 @@ COMMANDS = (
         _delete_steps,
         Who.ADMIN,
         node=f"{_ADMIN}delete-user",
-        usage="JID",
+        usage="JID…",
         german=("benutzer-löschen",),
         exact=True,
     ),

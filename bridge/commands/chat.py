@@ -12,9 +12,10 @@ from bridge.events import Written
 from bridge.i18n import tr, translate
 from bridge.options import ALL, CC, MEMO_INVITATION, MEMO_OTHERS, REACTION, RSVP, SUBJECT
 from bridge.store.desk import LastMail
+from bridge.store.posting import MANY
 
-MANY = 5  # people: above this the user is asked first
 _NAMED = 2
+MOST_COPIES = 50
 
 
 def _written(context: Context, body: str, **more: object) -> Written:
@@ -37,13 +38,20 @@ async def _send(context: Context, written: Written, text: str = "") -> Reply:
     return Reply(text, sent=True)
 
 
-async def _last(context: Context) -> LastMail:
-    """The mail that an answer would answer. Raises Refused."""
-    found = await context.services.wishes.last_from(
+_NOTHING_HERE = tr("There is nothing to answer here yet.")
+
+
+async def _last_or_none(context: Context) -> LastMail | None:
+    return await context.services.wishes.last_from(
         context.transport, context.user.jid, context.address, context.reply_to
     )
+
+
+async def _last(context: Context) -> LastMail:
+    """The mail that an answer would answer. Raises Refused."""
+    found = await _last_or_none(context)
     if found is None:
-        raise Refused(tr("There is nothing to answer here yet."))
+        raise Refused(_NOTHING_HERE)
     return found
 
 
@@ -60,8 +68,11 @@ def others(last: LastMail) -> list[tuple[str, str]]:
 async def _all_steps(context: Context, values: Values) -> Step | None:
     if "text" not in values:
         return Step(tr("Answer everybody"), (_TEXT,), last=False)
-    people = others(await _last(context))
-    if not people:
+    last = await _last_or_none(context)
+    people = others(last) if last is not None else []
+    if last is None and not await _people(context):
+        raise Refused(_NOTHING_HERE)
+    if last is not None and not people:
         raise Refused(tr("Nobody else got that mail, or you were in neither To nor Cc; answer as usual."))
     if len(people) <= MANY or SURE in values:
         return None
@@ -78,10 +89,15 @@ async def _all_steps(context: Context, values: Values) -> Step | None:
 async def _all(context: Context, values: Values) -> Reply:
     if SURE in values and not is_sure(values):
         return Reply(tr("Nothing was sent."))
-    last = await _last(context)
-    return await _send(
-        context, _written(context, values["text"], options={ALL: "1"}, reply_to=last.stanza_id)
-    )
+    last = await _last_or_none(context)
+    answers = last.stanza_id if last is not None else ""  # a chat in which nothing came goes to all anyway
+    return await _send(context, _written(context, values["text"], options={ALL: "1"}, reply_to=answers))
+
+
+async def _people(context: Context) -> bool:
+    """Whether the chat is with several people."""
+    chats = context.services.wishes.chats
+    return bool(await chats.people(context.transport, context.user.jid, context.address))
 
 
 # --- /cc, /subject, /to ---
@@ -89,7 +105,10 @@ async def _all(context: Context, values: Values) -> Reply:
 
 async def _cc_typed(context: Context, text: str) -> Values:
     who, _, rest = text.strip().partition(" ")
-    addresses = [canonical(context, one) for one in who.replace(";", ",").split(",") if one]
+    named = [one for one in who.replace(";", ",").split(",") if one]
+    if len(named) > MOST_COPIES:
+        raise Refused(tr("At most {most} people get a copy.", most=MOST_COPIES))
+    addresses = [canonical(context, one) for one in named]
     if not addresses:
         raise Refused(tr("Write it like this: /cc bob@example.org text"))
     return {"who": ", ".join(addresses), "text": rest.strip()}

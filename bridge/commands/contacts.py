@@ -82,7 +82,7 @@ async def _contacts(context: Context, values: Values) -> Reply:
 def _row(context: Context, one: Known) -> tuple[str, str, str]:
     states = [
         tr("blocked") if one.standing == BLOCKED else "",
-        tr("muted") if one.muted else "",
+        tr("muted") if one.is_muted(context.services.wishes.chats.now()) else "",
         tr("not let in") if one.standing not in (ALLOWED, BLOCKED) else "",
     ]
     told = ", ".join(translate(state, context.language) for state in states if state)
@@ -201,37 +201,6 @@ async def _unblock(context: Context, values: Values) -> Reply:
     return Reply(tr("{who} may write to you again.", who=address))
 
 
-# --- mute ---
-
-_MUTE = Step(tr("Mute"), (Field("who", tr("Address"), Kind.ADDRESS),))
-
-
-async def _mute_steps(context: Context, values: Values) -> Step | None:
-    return None if context.local or answered(_MUTE, values) else _MUTE
-
-
-async def _mute(context: Context, values: Values) -> Reply:
-    known = await _contact(context, values)
-    await context.services.wishes.mute(context.transport, context.jid, known, True)
-    return Reply(tr("Muted: what {who} writes is kept until you unmute.", who=known.contact.original))
-
-
-async def _unmute(context: Context, values: Values) -> Reply:
-    known = await _contact(context, values)
-    if not known.muted:
-        raise Refused(tr("{who} is not muted.", who=known.contact.original))
-    await context.services.wishes.mute(context.transport, context.jid, known, False)
-    return Reply(tr("{who} is heard again; what came meanwhile follows.", who=known.contact.original))
-
-
-async def _contact(context: Context, values: Values) -> Known:
-    address = context.address if context.local else canonical(context, values["who"])
-    known = await context.services.wishes.contact(context.transport, context.user.jid, address)
-    if known is None:
-        raise Refused(tr("You have no contact {who}.", who=address))
-    return known
-
-
 COMMANDS = (
     Command(
         ("add", "new"),
@@ -273,23 +242,5 @@ COMMANDS = (
         where=Where.BOTH,
         usage="ADDRESS",
         german=("entsperren",),
-    ),
-    Command(
-        ("mute",),
-        tr("Keep what a contact writes until you unmute."),
-        _mute,
-        _mute_steps,
-        where=Where.BOTH,
-        usage="ADDRESS",
-        german=("stumm",),
-    ),
-    Command(
-        ("unmute",),
-        tr("Hear a muted contact again, with what was kept."),
-        _unmute,
-        _mute_steps,
-        where=Where.BOTH,
-        usage="ADDRESS",
-        german=("laut",),
     ),
 )

@@ -11,6 +11,7 @@ from bridge.addressing import to_local
 from bridge.commands import running, tree
 from bridge.commands.account import REGISTER
 from bridge.commands.addressing import FirstLine, first_line
+from bridge.commands.estate import MOVE
 from bridge.commands.model import Command, Context, Invalid, Kind, Refused, Reply, Where
 from bridge.commands.running import Asking
 from bridge.events import Denied, Written
@@ -18,7 +19,17 @@ from bridge.i18n import tr, translate
 
 LASTS = 300.0  # seconds that a question waits for its answer
 _MOST_QUESTIONS = 1_000
+_MOST_OF_STRANGERS = 200  # anybody out there can ask to register
+_MOST_OF_ONE = 5  # a question may hold a whole message
 _STOP = frozenset({"cancel", "stop", "abbrechen", "abbruch"})
+_TAKE_IT_BACK = tr(
+    "Your password stands in this chat now, and in its archive: please delete (retract) that line. The form "
+    "of this command, in your program's menu of commands, keeps it out of both."
+)
+_RATHER_THE_FORM = tr(
+    "Better in the form of this command, in your program's menu of commands: what you type here stays in "
+    "your archive."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +62,26 @@ class Dialogue:
 
     async def at_gateway(self, context: Context, text: str) -> Answer:
         """A line to the gateway's own JID. Never raises for what was typed."""
+        leaked = self._has_secret(context, text.strip())
         try:
-            return await self._at_gateway(context, text.strip())
+            answer = await self._at_gateway(context, text.strip())
         except (Refused, Invalid) as refusal:
-            return Answer(translate(_text(refusal), context.language))
+            answer = Answer(translate(_text(refusal), context.language))
         except Denied as denied:
-            return Answer(translate(denied.text, context.language))
+            answer = Answer(translate(denied.text, context.language))
+        if leaked:
+            answer = replace(answer, text=f"{answer.text}\n{translate(_TAKE_IT_BACK, context.language)}")
+        return answer
+
+    def _has_secret(self, context: Context, text: str) -> bool:
+        """Whether a password is typed here, in a command or because one was asked for."""
+        word, _, rest = text.lstrip("/").partition(" ")
+        command = tree.named(context, word.rstrip(":!."), Where.GATEWAY)
+        if command is not None:
+            return command.has_secret(rest)
+        question = self._questions.get((context.jid, context.local))
+        asked = question is not None and question.asked.missing.kind is Kind.SECRET
+        return asked and word.casefold() not in _STOP
 
     async def _at_gateway(self, context: Context, text: str) -> Answer:
         word, _, rest = text.lstrip("/").partition(" ")
@@ -194,10 +219,18 @@ class Dialogue:
 
     def _remember(self, context: Context, command: Command, asked: Asking) -> None:
         now = self._clock()
-        if len(self._questions) >= _MOST_QUESTIONS:
-            self._questions = {key: one for key, one in self._questions.items() if one.until > now}
-        if len(self._questions) < _MOST_QUESTIONS:
-            self._questions[context.jid, context.local] = Question(context, command, asked, now + LASTS)
+        self._questions = {key: one for key, one in self._questions.items() if one.until > now}
+        self._forget_oldest(lambda one: one.context.jid == context.jid, _MOST_OF_ONE)
+        if context.line is None:
+            self._forget_oldest(lambda one: one.context.line is None, _MOST_OF_STRANGERS)
+        self._forget_oldest(lambda one: True, _MOST_QUESTIONS)
+        self._questions[context.jid, context.local] = Question(context, command, asked, now + LASTS)
+
+    def _forget_oldest(self, of: Callable[[Question], bool], most: int) -> None:
+        """So that one more of these makes `most` of them."""
+        found = [key for key, one in self._questions.items() if of(one)]
+        for key in found[: max(len(found) - most + 1, 0)]:
+            del self._questions[key]
 
     def _take(self, context: Context) -> Question | None:
         question = self._questions.pop((context.jid, context.local), None)
@@ -217,6 +250,8 @@ def _question(context: Context, asked: Asking) -> str:
         hint = tr("/yes within 5 minutes.") if context.local else tr("Answer yes or no, please.")
         texts.append(translate(hint, language))
         return " ".join(texts) if context.local else "\n".join(texts)
+    if asked.missing.kind is Kind.SECRET:
+        texts.append(translate(_RATHER_THE_FORM, language))
     if asked.missing.choices:
         label = f"{label} ({', '.join(choice.value for choice in asked.missing.choices)})"
     return "\n".join((*texts, f"{label}?" if label[-1].isalnum() else label))
@@ -231,7 +266,11 @@ def _text(error: Exception) -> str:
     return error.args[0] if error.args else ""
 
 
-def asks_to_register(context: Context, text: str) -> bool:
-    """Whether a line says itself that somebody wants to register: then their first word is no more."""
+def asks_to_come(context: Context, text: str) -> bool:
+    """Whether a line says itself how somebody wants to come here, or they are awaited: then their first
+    word is no more."""
     word = text.strip().lstrip("/").partition(" ")[0].casefold()
-    return word in REGISTER.every_name()
+    estate = context.services.estate
+    return word in (*REGISTER.every_name(), *MOVE.every_name()) or (
+        estate is not None and estate.awaits(context.jid)
+    )

@@ -79,8 +79,9 @@ async def _why(context: Context, values: Values) -> Reply:
         context.transport, context.jid, to_local(hit.address), hit.stanza_id
     )
     first = " ".join(hit.body.split())[:60]
-    texts = [f"“{first}” → {hit.person}, {moment(hit.written_at)}"]
-    known = [translate(_fact(one), context.language) for one in facts if one.what != "written"]
+    shown = f"“{first}”" if first else translate(tr("A file"), context.language)
+    texts = [f"{shown} → {hit.person}, {moment(hit.written_at)}"]
+    known = [translate(_fact(one), context.language).rstrip() for one in facts if one.what != "written"]
     texts += dict.fromkeys(known or [translate(tr("It waits to be sent."), context.language)])
     if facts and facts[-1].what in (State.SENT, State.DELIVERED, Outcome.SENT, Outcome.DELIVERED):
         texts.append(translate(_since(told), context.language))
@@ -106,7 +107,7 @@ def _fact(one: Fact) -> Phrase:
         case State.DELIVERED:
             return tr("{time} delivered.", time=at)
         case State.FAILED:
-            return tr("{time} ✗ {reason} {code}", time=at, reason=reason, code=_code(one.code))
+            return tr("{time} ✗ {reason} {code}", time=at, reason=reason, code=_code(one))
         case State.CANCELLED:
             return tr("{time} taken back; it was not sent.", time=at)
         case State.UNKNOWN:
@@ -114,8 +115,9 @@ def _fact(one: Fact) -> Phrase:
     return tr("{time} reported: {what} {reason}", time=at, what=one.what, reason=reason)
 
 
-def _code(code: str) -> str:
-    return f"({code})" if code else ""
+def _code(one: Fact) -> str:
+    """What servers said in numbers, unless the sentence has it already."""
+    return f"({one.code})" if one.code and one.code not in one.text else ""
 
 
 def _since(told: Told) -> Phrase:
@@ -165,7 +167,7 @@ async def _file(context: Context, values: Values) -> Reply:
         return Reply("\n".join(rows))
     if int(values["number"]) > len(found):
         raise Refused(tr("Write a number from {least} to {most}.", least=1, most=len(found)))
-    return Reply(await wishes.give(found[int(values["number"]) - 1].attachment))
+    return Reply("", gives=await wishes.at_hand(found[int(values["number"]) - 1].attachment))
 
 
 async def _whole(context: Context, values: Values) -> Reply:
@@ -174,7 +176,7 @@ async def _whole(context: Context, values: Values) -> Reply:
     original = await wishes.original(last.message_id) if last is not None else None
     if original is None:
         raise Refused(tr("There is nothing more of it here."))
-    return Reply(await wishes.give(original))
+    return Reply("", gives=await wishes.at_hand(original))
 
 
 def _has_holds(context: Context) -> bool:

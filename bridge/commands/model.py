@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from bridge.i18n import Phrase, tr
-from bridge.model import Line
+from bridge.model import Attachment, Line
 
 if TYPE_CHECKING:
     from bridge.commands.services import Services
@@ -28,6 +28,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     NUMBER = "number"
     JID = "jid"
+    SECRET = "secret"  # shown to nobody, kept nowhere
+    JIDS = "jids"  # several, as lines
     ADDRESS = "address"  # on the transport
 
 
@@ -124,6 +126,10 @@ class Step:
 Values = Mapping[str, str]
 
 
+class Partial(dict[str, str]):
+    """Values that a typed line gave, and that do not suffice: the steps ask for the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """What a command found, for front ends that can show tables. Text ones show `Reply.text` alone."""
@@ -153,6 +159,7 @@ class Reply:
     introduces: tuple[str, ...] = ()  # nodes of contacts that now wish to be in the roster
     leaves: tuple[str, ...] | None = None  # the user has left: nodes of the contacts they had
     registered: bool = False  # the user has just been registered
+    gives: Attachment | None = None  # a file that belongs to the answer
     sent: bool = False  # a message went out under the id of what was typed
     carries: Mapping[str, str] = field(default_factory=dict)  # options for the next line in this chat
     language: str = ""  # the answer's, where the command has just changed it
@@ -187,6 +194,7 @@ class Command:
     available: Callable[[Context], bool] = lambda _context: True
     typed: Typed | None = None  # reads what was typed after the name, where words are no field values
     exact: bool = False  # its name must be spelled right: a guess would do harm
+    has_secret: Callable[[str], bool] = lambda _text: False  # whether words typed after it hold a password
 
     @property
     def name(self) -> str:
@@ -256,11 +264,16 @@ def _jid(_field: Field, text: str) -> str:
     return bare
 
 
+def _jids(field_: Field, text: str) -> str:
+    return "\n".join(dict.fromkeys(_jid(field_, one) for one in text.replace(",", " ").split()))
+
+
 _READERS: dict[Kind, Callable[[Field, str], str]] = {
     Kind.BOOL: _bool,
     Kind.CHOICE: _choice,
     Kind.NUMBER: _number,
     Kind.JID: _jid,
+    Kind.JIDS: _jids,
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.commands.model import Command, Context, Field, Invalid, Kind, Refused, Reply, Step
+from bridge.commands.model import Command, Context, Field, Invalid, Kind, Partial, Refused, Reply, Step
 from bridge.commands.tree import may
 from bridge.i18n import tr
 
@@ -30,6 +30,8 @@ async def begin(context: Context, command: Command, words: str) -> Reply | Askin
     """Run a command with the words that were typed after its name. Raises Refused, Invalid, Denied."""
     require(context, command)
     if command.typed is not None and (values := await command.typed(context, words)) is not None:
+        if isinstance(values, Partial):
+            return await proceed(context, command, values)
         return await command.run(context, values)
     return await proceed(context, command, {}, words)
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from bridge.accounts import OwnAccounts
+from bridge.estate import Estate
+from bridge.importing import Importing
 from bridge.office import Office
 from bridge.wishes import Wishes
 
@@ -28,6 +31,9 @@ class Holds(Protocol):
 class Services:
     wishes: Wishes
     office: Office
+    accounts: OwnAccounts | None = None
+    estate: Estate | None = None
+    importing: Importing | None = None
 
     @property
     def holds(self) -> Holds | None:

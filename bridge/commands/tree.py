@@ -3,11 +3,24 @@
 import difflib
 from collections.abc import Iterable
 
-from bridge.commands import account, admin, chat, contacts, messages
+from bridge.commands import (
+    account,
+    account_own,
+    admin,
+    chat,
+    chats,
+    contacts,
+    estate,
+    importing,
+    messages,
+    naming,
+    numbers,
+)
 from bridge.commands.model import Command, Context, Reply, Step, Values, Where, Who
 from bridge.i18n import tr, translate
 
 CLOSE = 0.72  # how like a name a misspelled word must be
+_LONGEST_WORD = 40  # characters: what is longer is no slip of the finger, and comparing it takes long
 
 
 async def _help_steps(context: Context, values: Values) -> Step | None:
@@ -54,8 +67,14 @@ HELP = Command(
 TREE: tuple[Command, ...] = (
     HELP,
     *account.COMMANDS,
+    *account_own.COMMANDS,
+    *estate.COMMANDS,
+    *numbers.COMMANDS,
     *contacts.COMMANDS,
+    *chats.COMMANDS,
     *messages.COMMANDS,
+    *naming.COMMANDS,
+    *importing.COMMANDS,
     *chat.COMMANDS,
     *admin.COMMANDS,
 )
@@ -96,6 +115,8 @@ def _exists(context: Context, command: Command) -> bool:
 
 def nearest(context: Context, word: str, where: Where) -> tuple[Command, str] | None:
     """The command whose name is most like a misspelled word, and that name."""
+    if len(word) > _LONGEST_WORD:
+        return None
     names = {
         name: one for one in offered_to(context, where) for name in one.every_name() if name[:1].isalpha()
     }

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
@@ -113,6 +113,7 @@ class TwilioStandIn:
         self.usual = Goes(("sending", "sent", "delivered"))
         self.api_url = ""
         self.pending = 0  # texts being handed over just now
+        self.reachable = True  # whether the gateway's web-hooks are: while False, every post is lost
         self.stopped: set[tuple[str, str]] = set()  # (number, phone) pairs that Twilio itself blocks
         self._shelves = Shelves(account_sid, self.texts, self.numbers)
         self._token = auth_token
@@ -162,9 +163,12 @@ class TwilioStandIn:
         media: Sequence[str | MmsFile] = (),
         *,
         posted: bool = True,
+        ago: float = 0.0,
     ) -> Post:
-        """A text comes in for one of our numbers: posted to its web-hook, unless that fails (`posted`)."""
-        text = Text(new_sid(), self.account_sid, sender, recipient, body, "received", True, datetime.now(UTC))
+        """A text comes in for one of our numbers (so many seconds `ago`): posted to its web-hook, unless
+        that fails (`posted`)."""
+        at = datetime.now(UTC) - timedelta(seconds=ago)
+        text = Text(new_sid(), self.account_sid, sender, recipient, body, "received", True, at)
         text.sent = text.created
         text.media = tuple(one if isinstance(one, MmsFile) else MmsFile(one, b"a file") for one in media)
         self.texts[text.sid] = text
@@ -367,6 +371,8 @@ class TwilioStandIn:
     async def _post_once(self, url: str, form: tuple[tuple[str, str], ...]) -> Post:
         if self._session is None:
             raise RuntimeError("the stand-in is not running")
+        if not self.reachable:
+            return Post(url, form, 0, "")
         headers = {
             "X-Twilio-Signature": signature(self._token, url, form),
             "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",

@@ -69,8 +69,9 @@ class PrivateProsody(PrivateServer):
     """One Prosody with one host, some components (domain → secret) and open in-band registration.
 
     `storage` is "internal" (files in the folder, survive `restart` and `kill`) or "memory".
-    `archive` adds message archive, carbons and stream management. The `extra_…` texts are Lua, put
-    at the top level, into the VirtualHost, and after the components.
+    `archive` adds message archive, carbons and stream management; `component_modules` run on the
+    components. The `extra_…` texts are Lua, put at the top level, into the VirtualHost, and after the
+    components.
     """
 
     name = "prosody"
@@ -84,6 +85,7 @@ class PrivateProsody(PrivateServer):
         storage: str = "internal",
         archive: bool = False,
         modules: Sequence[str] = (),
+        component_modules: Sequence[str] = (),
         plugin_paths: Sequence[str] = (),
         log_level: str = "info",
         extra_global: str = "",
@@ -109,7 +111,7 @@ class PrivateProsody(PrivateServer):
             modules="; ".join(map(_quoted, all_modules)),
             extra_global=extra_global,
             extra_host=extra_host,
-            components="\n".join(map(_component, components.items())),
+            components="\n".join(_component(*entry, component_modules) for entry in components.items()),
             extra_hosts=extra_hosts,
         )
 
@@ -164,9 +166,9 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _component(entry: tuple[str, str]) -> str:
-    domain, secret = entry
-    return f"Component {_quoted(domain)}\n    component_secret = {_quoted(secret)}\n"
+def _component(domain: str, secret: str, modules: Sequence[str]) -> str:
+    enabled = f"    modules_enabled = {{ {'; '.join(map(_quoted, modules))} }}\n" if modules else ""
+    return f"Component {_quoted(domain)}\n    component_secret = {_quoted(secret)}\n{enabled}"
 
 
 def stream_header(namespace: str, to: str) -> bytes:

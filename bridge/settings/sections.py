@@ -95,6 +95,16 @@ def _admin(value: str) -> str:
     return _member(value)
 
 
+def _contact(value: str) -> str:
+    scheme, colon, rest = value.partition(":")
+    if not colon or not rest or scheme not in ("mailto", "xmpp", "https") or re.search(r"[\s<>]", value):
+        raise ValueError(
+            f'"{value}" is no address that people can ask; write one such as "mailto:help@example.org" or '
+            '"xmpp:admin@example.org"'
+        )
+    return value
+
+
 def _fetched_from(value: str) -> str:
     folded = value.lower()
     host, colon, port = folded.rpartition(":")
@@ -146,6 +156,8 @@ class GatewaySection(Section):
     key: Annotated[Secret, AfterValidator(_long_enough)] | None = None
     public_url: Annotated[str, AfterValidator(_public_url)] = ""  # no slash at its end
     admins: tuple[Annotated[str, AfterValidator(_admin)], ...] = ()
+    # Whom users are to ask (mailto:, xmpp: or https:), shown in service discovery; empty: the admins.
+    contact: tuple[Annotated[str, AfterValidator(_contact)], ...] = ()
     allow: tuple[Annotated[str, AfterValidator(_admitted)], ...] = ()  # domains, bare JIDs, "*"
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     keep_bodies_days: int = Field(default=30, ge=1)

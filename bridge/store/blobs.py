@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, text, update
 
 from bridge.model import Attachment
-from bridge.store.tables import OPEN, attachments, blobs, deliveries, messages
+from bridge.store.tables import OPEN, attachments, blobs, cards, deliveries, messages
 
 _TOKEN_BYTES = 24  # 192 bits
 TOKEN_LENGTH = 2 * _TOKEN_BYTES
@@ -225,9 +225,13 @@ def forget(connection: Connection, now: float, orphaned_before: float, most: int
         text(f"deliveries.{OPEN}"),
     )
     belongs = exists().where(attachments.c.blob == blobs.c.token)
+    worn = exists().where(cards.c.photo == blobs.c.token)  # a contact's picture stays as long as the contact
     over = (
         select(blobs.c.token)
-        .where(or_((blobs.c.expires_at <= now) & ~awaited, (blobs.c.created_at < orphaned_before) & ~belongs))
+        .where(
+            or_((blobs.c.expires_at <= now) & ~awaited, (blobs.c.created_at < orphaned_before) & ~belongs),
+            ~worn,
+        )
         .limit(most)
     )
     removed = delete(blobs).where(blobs.c.token.in_(over.scalar_subquery())).returning(blobs.c.token)

@@ -16,9 +16,11 @@ from bridge.i18n import tr
 from bridge.model import OPEN_STATES, Direction, Kind, Note, State, Undone
 from bridge.options import CORRECTION
 from bridge.policy import Part, too_late, window_end
+from bridge.store.drafts import Draft, Recorded
 from bridge.store.envelopes import UNDONE, WINDOW, close, is_text, lines_of
-from bridge.store.recording import Draft, Recorded, lines_of_users, not_seen, record_out, window_of
-from bridge.store.rows import Lane, delivery_row, note_lane, out_lane, unpack
+from bridge.store.owners import lines_of_users, window_of
+from bridge.store.recording import record_out
+from bridge.store.rows import Lane, delivery_row, not_seen, note_lane, out_lane, unpack
 from bridge.store.tables import contacts, conversations, deliveries, messages, users
 from bridge.store.telling import ERROR
 from bridge.store.unthreading import Name, first_text, leave_thread, rename
@@ -163,7 +165,9 @@ def correct(connection: Connection, draft: Draft, name: Name, now: float) -> Rec
     line = standing[-1]
     carrier = _carrier(connection, line)
     rows = _deliveries(connection, carrier)
-    follow_up = replace(draft.follow_up or draft, corrects_id=versions[0].id)
+    follow_up = replace(
+        draft.follow_up or draft, corrects_id=versions[0].id, again=unpack(carrier.memo) or None
+    )
     text = follow_up if unpack(line.options).get(CORRECTION) else draft
     if not _changeable(rows) or draft.files or text.parts != rows[0].parts:
         return record_out(connection, [follow_up], now)[0]

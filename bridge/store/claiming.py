@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, text, update
@@ -24,6 +25,7 @@ from bridge.model import (
 from bridge.options import MEMO_RETURN
 from bridge.policy import Standing, Verdict, may_go
 from bridge.store import blobs
+from bridge.store.many import Many, among
 from bridge.store.returning import give_back
 from bridge.store.rows import Lane, unpack
 from bridge.store.tables import ASLEEP, OPEN, conversations, deliveries, lines, messages
@@ -61,23 +63,51 @@ def open_lanes(connection: Connection, outlet: str) -> dict[str, float]:
     return {lane: float(due_at) for lane, due_at in rows.all()}
 
 
-_UNREAD = (
-    "wants_receipt",
-    "parts_left",
-    "told",
-    "receipt_at",
-    "thread_id",
-    "envelope_id",
-    "corrects_id",
-    "delayed_at",
-)
+# What claiming reads, in the order in which `_claimed` and `_message` take it apart: by position, because
+# a row's attribute costs a microsecond, and there are 42.
+_DELIVERY = [
+    "id",
+    "lane",
+    "kind",
+    "message_id",
+    "sender",
+    "sender_name",
+    "recipient",
+    "stanza_id",
+    "note",
+    "part",
+    "parts",
+    "state",
+    "due_at",
+    "hold_until",
+    "waits_for",
+    "attempts",
+    "uncertain",
+    "first_tried_at",
+    "recorded_at",
+]
+_MESSAGE = [
+    "from_jid",
+    "lines",
+    "files",
+    "uid",
+    "transport",
+    "direction",
+    "conversation_id",
+    "stanza_id",
+    "remote_id",
+    "in_reply_to",
+    "refs",
+    "thread",
+    "subject",
+    "body",
+    "written_at",
+    "options",
+    "memo",
+]
+_ANSWERED = ["remote_id", "body", "subject", "written_at", "memo"]
+_D, _M, _A = len(_DELIVERY), len(_DELIVERY) + 3, len(_DELIVERY) + len(_MESSAGE)  # where the parts begin
 _answered = messages.alias("answered")
-
-
-def _message_columns() -> list[Any]:
-    own = [column.label(f"m_{column.name}") for column in messages.c if column.name not in _UNREAD]
-    answered = ("remote_id", "body", "subject", "written_at", "memo")
-    return own + [_answered.c[name].label(f"a_{name}") for name in answered]
 
 
 def _claim_query() -> Any:
@@ -88,7 +118,7 @@ def _claim_query() -> Any:
         )
         .where(
             deliveries.c.outlet == bindparam("outlet"),
-            deliveries.c.lane.in_(bindparam("lanes", expanding=True)),
+            among(deliveries.c.lane, "lanes"),
             _OPEN,
             # Those that wait and no longer hold their lane are passed over until they are due.
             ~(
@@ -100,7 +130,12 @@ def _claim_query() -> Any:
         .subquery()
     )
     return (
-        select(deliveries, *_message_columns(), lines.c.choices)
+        select(
+            *(deliveries.c[name] for name in _DELIVERY),
+            *(messages.c[name].label(f"m_{name}") for name in _MESSAGE),
+            *(_answered.c[name].label(f"a_{name}") for name in _ANSWERED),
+            lines.c.choices,
+        )
         .join(numbered, numbered.c.id == deliveries.c.id)
         .outerjoin(messages, messages.c.id == deliveries.c.message_id)
         .outerjoin(_answered, _answered.c.id == messages.c.answers_id)
@@ -119,7 +154,7 @@ _WAKES = (
     select(deliveries.c.lane, deliveries.c.due_at, deliveries.c.hold_until)
     .where(
         deliveries.c.outlet == bindparam("outlet"),
-        deliveries.c.lane.in_(bindparam("lanes", expanding=True)),
+        among(deliveries.c.lane, "lanes"),
         _ASLEEP,
     )
     .limit(10_000)
@@ -130,26 +165,25 @@ def claim(connection: Connection, outlet: str, lanes: Sequence[str], now: float,
     """What may be tried now in these lanes. Writes nothing: for outlets that may repeat, the one
     process that serves them keeps its claims in memory."""
     rows = connection.execute(
-        _CLAIM, {"outlet": outlet, "lanes": list(lanes), "now": now, "per_lane": per_lane + 1}
+        _CLAIM, {"outlet": outlet, "lanes": lanes, "now": now, "per_lane": per_lane + 1}
     ).all()
     files = _files(connection, rows)
     by_lane: dict[str, list[Claimed]] = {}
     more = set()
     to_close: dict[int, str] = {}
-    asleep = set(lanes)
-    for lane, group in groupby(rows, key=lambda row: row.lane):
+    for lane, group in groupby(rows, key=itemgetter(_LANE)):
         standing = list(group)
-        chosen = may_go([Standing(State(r.state), r.due_at, r.hold_until) for r in standing], now, per_lane)
+        chosen = _may_go(standing, now, per_lane)
         open_ = next((n for n, i in enumerate(chosen) if standing[i].waits_for), None)
         if open_ is not None:
             # What may still change is closed first, in a transaction; then the lane is looked at again.
             to_close[standing[chosen[open_]].message_id] = lane
             chosen = chosen[:open_]
         if chosen:
-            by_lane[lane] = [_claimed(standing[i], files, now) for i in chosen]
+            by_lane[lane] = [_claimed(outlet, standing[i], files, now) for i in chosen]
             if len(standing) > per_lane:
                 more.add(lane)
-    wakes = connection.execute(_WAKES, {"outlet": outlet, "lanes": list(asleep)}) if asleep else ()
+    wakes = connection.execute(_WAKES, {"outlet": outlet, "lanes": lanes})
     wake_at: dict[str, float] = {}
     for lane, due_at, hold_until in wakes:
         for at in (due_at, hold_until):
@@ -158,10 +192,11 @@ def claim(connection: Connection, outlet: str, lanes: Sequence[str], now: float,
     return Claim(by_lane, wake_at, frozenset(more), to_close)
 
 
-_MARK_CLAIMED = (
+_MARK_CLAIMED = Many(
     update(deliveries)
     .where(deliveries.c.id == bindparam("b_id"))
-    .values(state=State.CLAIMED, first_tried_at=bindparam("tried_at"))
+    .values(state=State.CLAIMED, first_tried_at=bindparam("b_tried_at")),
+    *("b_id", "b_tried_at"),
 )
 
 
@@ -171,12 +206,11 @@ def claim_for_good(
     """As `claim`, but recorded: for outlets that must not repeat what may have happened."""
     found = claim(connection, outlet, lanes, now, per_lane)
     rows = [
-        {"b_id": one.delivery.id, "tried_at": one.first_tried_at}
+        {"b_id": one.delivery.id, "b_tried_at": one.first_tried_at}
         for claimed in found.by_lane.values()
         for one in claimed
     ]
-    if rows:
-        connection.execute(_MARK_CLAIMED, rows)
+    _MARK_CLAIMED.run(connection, rows)
     return found
 
 
@@ -196,58 +230,107 @@ def recover(connection: Connection, outlet: str, now: float) -> int:
     return result.rowcount
 
 
+def _may_go(rows: Sequence[Any], now: float, most: int) -> list[int]:
+    """Which of a lane's rows may be tried now. One that is simply due needs no asking."""
+    if len(rows) == 1 and rows[0][_STATE] == State.READY and rows[0][_DUE_AT] <= now:
+        return [0]
+    return may_go([Standing(State(r.state), r.due_at, r.hold_until) for r in rows], now, most)
+
+
 def _files(connection: Connection, rows: Sequence[Any]) -> Mapping[int, tuple[Attachment, ...]]:
     """The attachments of the messages in these rows. Most have none, and cost nothing."""
-    ids = {row.message_id for row in rows if row.m_files or (row.m_lines or 1) > 1}
+    ids = {row[_MESSAGE_ID] for row in rows if row[_M - 1] or (row[_M - 2] or 1) > 1}
     return blobs.of_messages(connection, list(ids)) if ids else {}
 
 
-def _claimed(row: Any, files: Mapping[int, tuple[Attachment, ...]], now: float) -> Claimed:
-    note = Note(**json.loads(row.note)) if row.note else None
+_LANE, _MESSAGE_ID = _DELIVERY.index("lane"), _DELIVERY.index("message_id")
+_STATE, _DUE_AT = _DELIVERY.index("state"), _DELIVERY.index("due_at")
+
+
+def _claimed(outlet: str, row: Any, files: Mapping[int, tuple[Attachment, ...]], now: float) -> Claimed:
+    (
+        id_,
+        lane,
+        kind,
+        message_id,
+        sender,
+        sender_name,
+        recipient,
+        stanza_id,
+        note,
+        part,
+        parts,
+        _state,
+        _due_at,
+        _hold_until,
+        _waits_for,
+        attempts,
+        uncertain,
+        first_tried_at,
+        recorded_at,
+    ) = row[:_D]
     delivery = Delivery(
-        id=DeliveryId(row.id),
-        outlet=row.outlet,
-        kind=Kind(row.kind),
-        lane=row.lane,
-        sender=row.sender,
-        sender_name=row.sender_name,
-        recipient=row.recipient,
-        stanza_id=row.stanza_id,
-        message=_message(row, files) if row.message_id is not None and note is None else None,
-        note=note,
-        attempts=row.attempts,
-        uncertain=row.uncertain,
-        recorded_at=row.recorded_at,
-        part=row.part,
-        parts=row.parts,
-        sender_jid=(row.m_from_jid or "").partition("/")[0],
-        choices=unpack(row.choices),
+        DeliveryId(id_),
+        outlet,
+        Kind(kind),
+        lane,
+        sender,
+        sender_name,
+        recipient,
+        stanza_id,
+        _message(message_id, row, files) if message_id is not None and not note else None,
+        Note(**json.loads(note)) if note else None,
+        attempts,
+        uncertain,
+        recorded_at,
+        part,
+        parts,
+        (row[_D] or "").partition("/")[0],
+        unpack(row[-1]),
     )
-    return Claimed(delivery, row.first_tried_at if row.first_tried_at is not None else now)
+    return Claimed(delivery, now if first_tried_at is None else first_tried_at)
 
 
-def _message(row: Any, files: Mapping[int, tuple[Attachment, ...]]) -> Message:
+def _message(message_id: int, row: Any, files: Mapping[int, tuple[Attachment, ...]]) -> Message:
+    (
+        uid,
+        transport,
+        direction,
+        conversation_id,
+        stanza_id,
+        remote_id,
+        in_reply_to,
+        refs,
+        thread,
+        subject,
+        body,
+        written_at,
+        options,
+        memo,
+    ) = row[_M:_A]
     return Message(
-        id=MessageId(row.message_id),
-        uid=row.m_uid,
-        transport=row.m_transport,
-        direction=Direction(row.m_direction),
-        conversation_id=ConversationId(row.m_conversation_id),
-        stanza_id=row.m_stanza_id,
-        remote_id=row.m_remote_id,
-        in_reply_to=row.m_in_reply_to,
-        references=tuple(row.m_refs.split()),
-        thread=row.m_thread,
-        subject=row.m_subject,
-        body=row.m_body,
-        written_at=row.m_written_at,
-        attachments=files.get(row.message_id, ()),
-        options=unpack(row.m_options),
-        memo=unpack(row.m_memo),
-        answered=Answered(row.a_remote_id, row.a_body, row.a_subject, row.a_written_at, unpack(row.a_memo))
-        if row.a_remote_id is not None
-        else None,
+        MessageId(message_id),
+        uid,
+        transport,
+        Direction(direction),
+        ConversationId(conversation_id),
+        stanza_id,
+        remote_id,
+        in_reply_to,
+        tuple(refs.split()),
+        thread,
+        subject,
+        body,
+        written_at,
+        files.get(message_id, ()),
+        unpack(options),
+        unpack(memo),
+        _answered_message(*row[_A:-1]) if row[_A] is not None else None,
     )
+
+
+def _answered_message(remote_id: str, body: str, subject: str, written_at: float, memo: str) -> Answered:
+    return Answered(remote_id, body, subject, written_at, unpack(memo))
 
 
 # --- settling ---
@@ -264,7 +347,7 @@ class Settlement:
 
 # What a report has settled meanwhile (a call-back that overtook the answer) stays as it is.
 _KEEPS = text(f"deliveries.state IN ('{State.DELIVERED}', '{State.FAILED}', '{State.CANCELLED}')")
-_SETTLE = (
+_SETTLE = Many(
     update(deliveries)
     .where(deliveries.c.id == bindparam("b_id"))
     .values(
@@ -280,13 +363,15 @@ _SETTLE = (
         ),
         reason=case((_KEEPS, deliveries.c.reason), else_=bindparam("b_reason")),
         code=case((_KEEPS, deliveries.c.code), else_=bindparam("b_code")),
-    )
+    ),
+    *("b_id", "b_state", "b_due_at", "b_hold_until", "b_attempts", "b_uncertain", "b_first_tried_at"),
+    *("b_settled_at", "b_remote_id", "b_reason", "b_code"),
 )
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement], now: float) -> list[Lane]:
     """Write what became of deliveries, and what their writers shall hear of it. Answers lanes to ring."""
-    connection.execute(_SETTLE, [_settle_row(one, now) for one in settlements])
+    _SETTLE.run(connection, [_settle_row(one, now) for one in settlements])
     told = [
         Told(
             message_id=one.claimed.delivery.message.id,

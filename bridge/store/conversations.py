@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, cast, insert, select
+from sqlalchemy import Connection, cast, insert, select
 from sqlalchemy.types import String
 
 from bridge.addressing import to_local
 from bridge.model import Address
+from bridge.store.many import among
 from bridge.store.rows import insert_new
-from bridge.store.tables import contacts, conversation_contacts, conversations
+from bridge.store.tables import contacts, conversation_contacts, conversations, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Found:
     muted: bool
     waiting: bool  # something of theirs is held
     list_name: str  # of a mailing list to which the user has not posted yet; else empty
+    own: str = ""  # the user's address that it goes on from; empty: their line's
+    size: int = 0  # how many people the contact is; 0: one
+    goes_to: str = ""  # of several people: whom a plain line goes to, as the user was told last
+    name: str = ""  # of the contact
+    muted_until: float = 0.0  # 0: until the user says otherwise
 
 
 def conversations_with(
@@ -32,7 +39,7 @@ def conversations_with(
 ) -> list[Found]:
     """The conversation for each (user, transport, address, node or ""); made where there is none."""
     keys = list(dict.fromkeys((user, transport, address.canonical) for user, transport, address, _ in wanted))
-    found = _find_conversations(connection, keys)
+    found = _find_conversations(connection, keys, now)
     missing = {
         (user, transport, address.canonical): (address, local)
         for user, transport, address, local in wanted
@@ -40,7 +47,7 @@ def conversations_with(
     }
     if missing:
         _make_conversations(connection, missing, now)
-        found |= _find_conversations(connection, list(missing))
+        found |= _find_conversations(connection, list(missing), now)
     return [found[user, transport, address.canonical] for user, transport, address, _ in wanted]
 
 
@@ -54,10 +61,15 @@ _CONVERSATIONS = (
         contacts.c.id.label("contact_id"),
         contacts.c.standing,
         contacts.c.muted,
+        contacts.c.muted_until,
         contacts.c.waiting,
         contacts.c.list_name,
         contacts.c.posts,
+        contacts.c.size,
+        contacts.c.goes_to,
+        contacts.c.name,
         conversations.c.id,
+        conversations.c.own,
     )
     .join(
         conversations,
@@ -66,15 +78,15 @@ _CONVERSATIONS = (
         & (conversations.c.people == cast(contacts.c.id, String)),
     )
     .where(
-        contacts.c.user_id.in_(bindparam("users", expanding=True)),
-        contacts.c.transport.in_(bindparam("transports", expanding=True)),
-        contacts.c.address.in_(bindparam("addresses", expanding=True)),
+        among(contacts.c.user_id, "users"),
+        among(contacts.c.transport, "transports"),
+        among(contacts.c.address, "addresses"),
     )
 )
 
 
 def _find_conversations(
-    connection: Connection, keys: Sequence[tuple[int, str, str]]
+    connection: Connection, keys: Sequence[tuple[int, str, str]], now: float
 ) -> dict[tuple[int, str, str], Found]:
     rows = connection.execute(
         _CONVERSATIONS,
@@ -84,27 +96,66 @@ def _find_conversations(
             "addresses": list({address for _, _, address in keys}),
         },
     )
-    return {
-        (row.user_id, row.transport, row.address): Found(
-            row.id,
-            row.address,
-            row.original,
-            row.local,
-            row.contact_id,
-            row.standing,
-            row.muted,
-            row.waiting,
-            "" if row.posts else row.list_name,
-        )
-        for row in rows
-    }
+    found = {}
+    wanted = set(keys)
+    # By position: a row's attribute costs a microsecond. What several users and several addresses have in
+    # common beside what was asked for is passed over.
+    for user, transport, address, *its in rows:
+        if (user, transport, address) in wanted:
+            found[user, transport, address] = _found(address, its, now)
+    return found
+
+
+def _found(address: str, columns: Sequence[Any], now: float) -> Found:
+    """From the columns of `_CONVERSATIONS` after the address."""
+    (
+        original,
+        local,
+        contact_id,
+        standing,
+        muted,
+        muted_until,
+        waiting,
+        list_name,
+        posts,
+        size,
+        goes_to,
+        name,
+        id_,
+        own,
+    ) = columns
+    return Found(
+        id_,
+        address,
+        original,
+        local,
+        contact_id,
+        standing,
+        _is_muted(muted, muted_until, now),
+        waiting,
+        "" if posts else list_name,
+        own,
+        size,
+        goes_to,
+        name,
+        muted_until,
+    )
+
+
+def is_muted(contact: Any, now: float) -> bool:
+    """Whether a contact (muted, muted_until) is muted now."""
+    return _is_muted(contact.muted, contact.muted_until, now)
+
+
+def _is_muted(muted: bool, until: float, now: float) -> bool:
+    return bool(muted) and (not until or until > now)
 
 
 def _make_conversations(
     connection: Connection, missing: Mapping[tuple[int, str, str], tuple[Address, str]], now: float
 ) -> None:
     for (user, transport, canonical), (address, local) in missing.items():
-        wanted = Address(canonical, address.original)
+        wanted = Address(canonical, address.original, address.people)
         contact = ensure_contact(connection, user, transport, wanted, local, now)
         made = connection.execute(
             insert_new(connection, conversations)
@@ -133,6 +184,7 @@ def ensure_contact(
             transport=transport,
             address=address.canonical,
             original=address.original,
+            size=len(address.people),
             created_at=now,
         )
         .on_conflict_do_nothing()
@@ -143,8 +195,19 @@ def ensure_contact(
     for candidate in (wanted, *(f"{wanted}~{n}" for n in range(2, 100))):
         made = connection.execute(statement.values(local=candidate)).scalar_one_or_none()
         if made is not None:
+            _bring_together(connection, int(made), address.people)
             return int(made)
         known = connection.execute(same).scalar_one_or_none()
         if known is not None:
             return int(known)
     raise RuntimeError("a hundred addresses fold to the same node")
+
+
+def _bring_together(connection: Connection, contact: int, people: Sequence[str]) -> None:
+    """Note whom a new contact stands for, if that is several."""
+    if people:
+        rows = [
+            {"contact_id": contact, "address": one, "position": position}
+            for position, one in enumerate(people)
+        ]
+        connection.execute(insert(members), rows)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select, update
 
 from bridge.model import Attachment, Contact, ContactId, Direction, State, UserId
 from bridge.options import PROOF
+from bridge.store.floods import SHOW
 from bridge.store.rows import pack, unpack
 from bridge.store.tables import (
     attachments,
@@ -67,6 +68,11 @@ class Known:
     contact: Contact
     standing: str
     muted: bool
+    muted_until: float = 0.0  # 0: until the user says otherwise
+    several: bool = False  # it is many people: a mail's, or a mailing list's
+
+    def is_muted(self, now: float) -> bool:
+        return self.muted and (not self.muted_until or self.muted_until > now)
 
 
 def known(connection: Connection, transport: str, jid: str, address: str = "") -> list[Known]:
@@ -93,11 +99,8 @@ def _known(row: Any) -> Known:
         row.name,
         row.subscribed,
     )
-    return Known(contact, row.standing, row.muted)
-
-
-def mute(connection: Connection, contact_id: int, muted: bool) -> None:
-    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(muted=muted))
+    several = bool(row.size or row.list_name)
+    return Known(contact, row.standing, row.muted, row.muted_until, several)
 
 
 def rename(connection: Connection, contact_id: int, name: str) -> None:
@@ -219,7 +222,11 @@ class LastMail:
 def last_from(
     connection: Connection, transport: str, jid: str, address: str, stanza_id: str = ""
 ) -> LastMail | None:
-    """The newest message that came in the conversation with this address, or the one with this id."""
+    """The newest message that came in the conversation with this address, or the one with this id. What
+    came too fast to be shown the user has not seen."""
+    held = select(deliveries.c.message_id).where(
+        deliveries.c.message_id == messages.c.id, deliveries.c.waits_for == SHOW
+    )
     query = (
         select(messages.c.id, messages.c.stanza_id, messages.c.memo)
         .join(conversations, conversations.c.id == messages.c.conversation_id)
@@ -231,6 +238,7 @@ def last_from(
             messages.c.transport == transport,
             messages.c.direction == Direction.IN,
             contacts.c.address == address,
+            ~held.exists(),
         )
         .order_by(messages.c.id.desc())
         .limit(1)

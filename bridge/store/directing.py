@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.ports import Addressed, BadAddress, Outward
+from bridge.store.company import Company
 from bridge.store.conversations import Found
 from bridge.store.rows import unpack
 from bridge.store.threads import Thread
@@ -21,7 +22,13 @@ class Misdirected(Exception):
 
 
 def directed(
-    direct: Direct | None, draft: Any, line: Any, conversation: Found, parent: Any, thread: Thread | None
+    direct: Direct | None,
+    draft: Any,
+    line: Any,
+    conversation: Found,
+    parent: Any,
+    thread: Thread | None,
+    company: Company | None = None,
 ) -> Addressed:
     """The recipients of a draft, and its memo. `parent` is the message that it was chosen to answer, else
     it answers the newest of its thread. Raises Misdirected."""
@@ -32,20 +39,27 @@ def directed(
     if parent is not None:
         answers, told = parent.id, parent.memo
     elif thread is not None:
+        if company is not None:
+            company.answer(thread, draft.subject)
         answers, told = thread.last_in_id, thread.last_in_memo
+    answered = unpack(told) if answers is not None else None
     outward = Outward(
         contact=conversation.address,
         spelled=_as_spelled(conversation.original, conversation.address),
-        line=line.address,
+        line=conversation.own or line.address,
         options=draft.options,
-        answered=unpack(told) if answers is not None else None,
+        answered=draft.again if draft.again is not None else answered,
         first=thread is not None and thread.answered_id != answers,
         language=line.language or line.spoken,
+        people=company.people if company is not None else {},
     )
     try:
         found = direct(outward)
     except BadAddress as error:
         raise Misdirected(draft.uid, error) from error
+    if company is not None and outward.answered is None:
+        if why := company.ask_first(draft.options, found.recipients, thread):
+            raise Misdirected(draft.uid, why)
     if thread is not None and not draft.needs_parent:
         thread.answered_id = answers
     return found

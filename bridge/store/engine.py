@@ -31,6 +31,9 @@ T = TypeVar("T")
 # One transaction takes at most this many queued calls, so that the first of them is not kept waiting.
 _JOINED = 64
 _READERS = 2
+# How long a transaction waits for whoever else has locked the database file: a backup, a shell, a CLI
+# command. It is the writer thread that waits; the event loop goes on.
+_BUSY_SECONDS = 30.0
 
 
 class StoreFailed(Exception):
@@ -69,7 +72,7 @@ def make_engine(url: str) -> Engine:
         url,
         poolclass=NullPool,
         hide_parameters=True,  # they are what people wrote
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 10.0},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": _BUSY_SECONDS},
     )
 
     @event.listens_for(engine, "connect")
@@ -78,7 +81,7 @@ def make_engine(url: str) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            "busy_timeout=10000",
+            f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
             "cache_size=-8000",
             "journal_size_limit=67108864",
         ):

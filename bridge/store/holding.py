@@ -4,15 +4,16 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from bridge.model import Kind, Note
 from bridge.store.envelopes import UNDONE
+from bridge.store.many import among
 from bridge.store.rows import delivery_row, note_lane
 from bridge.store.tables import conversations, messages
 
 _KNOWN = select(conversations.c.id).where(
-    conversations.c.id.in_(bindparam("ids", expanding=True)),
+    among(conversations.c.id, "ids"),
     select(messages.c.id)
     .where(messages.c.conversation_id == conversations.c.id, messages.c.told != UNDONE)
     .exists(),

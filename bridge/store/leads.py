@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, update
 
+from bridge.i18n import tr, translate, trn
 from bridge.model import Direction, Incoming, State
 from bridge.options import FACT, KNOWN_SUBJECT, LEAD, MEMO_AUTO, MEMO_TOPIC, REPLIED
 from bridge.policy import ALLOWED, answers_too_often
 from bridge.store.conversations import Found
+from bridge.store.groups import Entry
+from bridge.store.names import shared
 from bridge.store.rows import unpack
 from bridge.store.tables import deliveries, messages
 from bridge.store.threads import Thread
 
 _HOUR = 3600.0
+_NAMED = 3  # people of a line
 
 
 class Leads:
@@ -31,15 +35,26 @@ class Leads:
         self._endless: list[bool] = []
 
     def options(
-        self, one: Incoming, found: Found, thread: Thread | None, *, began: bool
+        self,
+        one: Incoming,
+        found: Found,
+        thread: Thread | None,
+        *,
+        began: bool,
+        entry: Entry | None = None,
+        language: str = "",
     ) -> Mapping[str, str]:
-        """The options of a message before it is recorded; its thread's subject follows it."""
-        parts = [self._before(one, found), one.lead]
+        """The options of a message before it is recorded; its thread's subject follows it. `entry` is
+        what it adds to a chat of several people."""
+        opens = entry is not None and self._opens(found)
+        among = _among(entry, language, opens=opens) if entry is not None else _also(one, language)
+        writer = f"{entry.writer}: " if entry is not None else ""
+        parts = [*among, self._before(one, found), one.lead, writer]
         known = True
         if thread is not None:
             known = not one.subject or (not began and thread.subject.casefold() == one.subject.casefold())
             thread.subject = thread.subject if known else one.subject
-        if thread is not None and began and self._is_first(found):
+        if thread is not None and began and self._is_first(found, opens=opens):
             parts.insert(0, f"{introduction(one)}\n")
         elif not known and one.subject != one.body:
             parts.insert(0, f"✉ {one.subject}\n")
@@ -57,9 +72,13 @@ class Leads:
                 .values(state=State.CANCELLED, settled_at=self._now, reason="Programs answer each other.")
             )
 
-    def _is_first(self, found: Found) -> bool:
+    def _is_first(self, found: Found, *, opens: bool) -> bool:
         """Whether nothing was written in a conversation before, by somebody whom the user does not know."""
-        if found.standing == ALLOWED or found.id in self._greeted:
+        return found.standing != ALLOWED and (opens or self._opens(found))
+
+    def _opens(self, found: Found) -> bool:
+        """Whether nothing was written in a conversation before. Says so once."""
+        if found.id in self._greeted:
             return False
         self._greeted.add(found.id)
         earlier = select(messages.c.id).where(messages.c.conversation_id == found.id).limit(1)
@@ -104,6 +123,47 @@ class Leads:
             messages.c.memo.contains(f'"{MEMO_AUTO}":"{REPLIED}"', autoescape=True),
         )
         return int(self._connection.execute(counted).scalar_one())
+
+
+def _among(entry: Entry, language: str, *, opens: bool) -> list[str]:
+    """Lines on who else is there: all of them in the chat's first message, then who comes and goes."""
+    if opens:
+        return [_others(entry.others, entry.unknown, language)]
+    lines = []
+    if entry.joined:
+        lines.append(tr("+ {who} writes here now, and was not in it before", who=entry.joined))
+    if entry.added:
+        lines.append(trn("+ {names} was added", "+ {names} were added", len(entry.added), names=_few(entry.added)))
+    if entry.left:
+        lines.append(
+            trn("− {names} is left out now", "− {names} are left out now", len(entry.left), names=_few(entry.left))
+        )
+    return [f"{translate(line, language)}\n" for line in lines]
+
+
+def _also(one: Incoming, language: str) -> list[str]:
+    """The same for a message to several that stands in its sender's own chat."""
+    if one.group is None:
+        return []
+    others = {address: name for address, name in one.group.people.items() if address != one.sender.canonical}
+    unknown = one.group.count - len(one.group.people)
+    return [_others([name or address for address, name in others.items()], unknown, language)]
+
+
+def _others(people: Sequence[str], unknown: int, language: str) -> str:
+    named, left = shared(people, _NAMED)
+    more = left + unknown
+    line = (
+        tr("👥 Also to {names} and {number} more", names=named, number=more)
+        if more
+        else tr("👥 Also to {names}", names=named)
+    )
+    return f"{translate(line, language)}\n" if people else ""
+
+
+def _few(people: Sequence[str]) -> str:
+    named, left = shared(people, _NAMED)
+    return f"{named}, +{left}" if left else named
 
 
 def introduction(one: Incoming) -> str:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from bridge.store import changing, envelopes
 from bridge.store.changing import Changed, Reach, Retraction
-from bridge.store.recording import Draft, Recorded, record_out
+from bridge.store.drafts import Draft, Recorded
+from bridge.store.recording import record_out
 from bridge.store.rows import Lane
 from bridge.store.unthreading import Name
 

@@ -1,32 +1,31 @@
 """Records what users wrote from another program: their own side of conversations, as mailboxes keep it."""
 
-import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from bridge.model import Direction, Incoming, Kind, State
-from bridge.store.conversations import Found, conversations_with
-from bridge.store.rows import Lane, delivery_row, in_lane, insert_messages, pack
+from bridge.store.arriving import Lines, chats_of, message_row, wanted_by
+from bridge.store.drafts import Ground
+from bridge.store.placing import Placing
+from bridge.store.rows import Lane, delivery_row, in_lane
 from bridge.store.tables import deliveries, messages
 from bridge.store.telling import Told, tell
-from bridge.store.threads import MOST_IDS, Thread, Threads, Wanted
 
 
-def record_own(
+def record(
     connection: Connection,
     written: Sequence[Incoming],
-    lines: Mapping[tuple[str, str], Any],
-    jids: Mapping[str, str],
+    lines: Lines,
+    grounds: Mapping[str, Ground],
     now: float,
 ) -> list[Lane]:
     """Record them as the user's own; what the gateway itself has sent for them is known already, and its
-    being there proves that it went. `jids` are the components', by transport. Answers lanes to ring."""
+    being there proves that it went. Answers lanes to ring."""
     ours = _sent_by_us(connection, written)
     lanes = _prove(connection, [one for one in written if one.remote_id in ours], now)
     new = [one for one in written if one.remote_id not in ours]
-    return lanes + (_record(connection, new, lines, jids, now) if new else [])
+    return lanes + (_record(connection, new, lines, grounds, now) if new else [])
 
 
 def _sent_by_us(connection: Connection, written: Sequence[Incoming]) -> set[str]:
@@ -75,32 +74,23 @@ def _prove(connection: Connection, seen: Sequence[Incoming], now: float) -> list
 def _record(
     connection: Connection,
     written: Sequence[Incoming],
-    lines: Mapping[tuple[str, str], Any],
-    jids: Mapping[str, str],
+    lines: Lines,
+    grounds: Mapping[str, Ground],
     now: float,
 ) -> list[Lane]:
-    owners = [lines[one.transport, one.recipient] for one in written]
-    found = conversations_with(
-        connection,
-        [(line.user_id, one.transport, one.sender, "") for one, line in zip(written, owners, strict=True)],
-        now,
-    )
-    wanted = [
-        Wanted(conversation.id, "", one.subject, None, one.references)
-        for conversation, one in zip(found, written, strict=True)
-    ]
-    threads = Threads(connection, wanted, now)
-    placed: list[tuple[dict[str, Any], Thread]] = []
-    for one, line, conversation, known in zip(written, owners, found, wanted, strict=True):
-        thread = threads.continued_by_mail(known) or threads.begin(
-            conversation.id, uuid.uuid4().hex, one.subject
-        )
-        threads.use(thread, one.remote_id)
-        placed.append((_row(one, line.jid, conversation, thread, jids[one.transport]), thread))
-    threads.number()
-    rows = [row | {"thread_id": thread.id} for row, thread in placed]
-    ids = insert_messages(connection, rows)
-    threads.save()
+    chats = chats_of(connection, written, lines, now)
+    written, found = [one for one, _ in chats], [conversation for _, conversation in chats]
+    placing = Placing(connection, [wanted_by(*each) for each in zip(written, found, strict=True)], now)
+    for one, conversation in zip(written, found, strict=True):
+        thread, _ = placing.thread_of_mail(wanted_by(one, conversation))
+        row = message_row(one, conversation, thread) | {
+            "direction": Direction.OUT,
+            "from_jid": lines[one.transport, one.recipient].jid,
+            "to_jid": f"{conversation.local}@{grounds[one.transport].jid}",
+            "parts_left": 0,
+        }
+        placing.put(row, thread)
+    message_ids = placing.insert()
     lanes = [in_lane(one.transport, with_whom.id) for one, with_whom in zip(written, found, strict=True)]
     connection.execute(
         insert(deliveries),
@@ -114,30 +104,7 @@ def _record(
                 stanza_id=row["stanza_id"],
                 now=now,
             )
-            for lane, row, id_ in zip(lanes, rows, ids, strict=True)
+            for lane, row, id_ in zip(lanes, placing.rows, message_ids, strict=True)
         ],
     )
     return lanes
-
-
-def _row(one: Incoming, jid: str, conversation: Found, thread: Thread, component_jid: str) -> dict[str, Any]:
-    uid = str(uuid.uuid4())
-    return {
-        "uid": uid.replace("-", ""),
-        "transport": one.transport,
-        "direction": Direction.OUT,
-        "conversation_id": conversation.id,
-        "stanza_id": uid,
-        "remote_id": one.remote_id,
-        "in_reply_to": one.references[-1] if one.references else "",
-        "refs": " ".join(one.references[-MOST_IDS:]),
-        "thread": thread.name,
-        "subject": one.subject,
-        "memo": pack(one.memo),
-        "body": one.body,
-        "written_at": one.written_at,
-        "from_jid": jid,
-        "to_jid": f"{conversation.local}@{component_jid}",
-        "wants_receipt": False,
-        "parts_left": 0,
-    }

@@ -8,14 +8,22 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
 from bridge.policy import ALLOWED
+from bridge.store import own_addresses, rosters
 from bridge.store.conversations import ensure_contact
 from bridge.store.rows import hash_key, insert_new, unpack
-from bridge.store.tables import contacts, conversations, deliveries, lines, messages, seen, users
+from bridge.store.tables import (
+    cards,
+    contacts,
+    conversations,
+    deliveries,
+    line_addresses,
+    lines,
+    messages,
+    seen,
+    users,
+)
 
-
-class AddressTaken(Exception):
-    """Every address that this user could have is somebody else's."""
-
+AddressTaken = own_addresses.AddressTaken
 
 _LINES = select(
     lines.c.id,
@@ -52,7 +60,9 @@ def line_of(connection: Connection, transport: str, jid: str) -> Line | None:
 def line_with_address(connection: Connection, transport: str, address: str) -> Line | None:
     """Whose line an address is; one of them, where users share it."""
     row = connection.execute(
-        _LINES.where(lines.c.transport == transport, lines.c.address == address).limit(1)
+        _LINES.join(line_addresses, line_addresses.c.line_id == lines.c.id)
+        .where(line_addresses.c.transport == transport, line_addresses.c.address == address)
+        .limit(1)
     ).one_or_none()
     return _line(row) if row is not None else None
 
@@ -89,21 +99,35 @@ def register(
     )
     user = connection.execute(select(users.c.id).where(users.c.jid == jid)).scalar_one()
     present = line_of(connection, transport, jid)
-    if present is not None:
-        connection.execute(update(lines).where(lines.c.id == present.id).values(name=name))
-        if not move or present.address in candidates:
-            return _again(connection, transport, jid)
-        connection.execute(
-            update(lines)
-            .where(lines.c.id == present.id)
-            .values(**_first_free(connection, transport, candidates, shared))
-        )
+    if present is None:
+        found = own_addresses.first_free(connection, transport, candidates, shared)
+        values = {"user_id": user, "transport": transport, "name": name, "created_at": now}
+        line_id = connection.execute(
+            insert(lines).values(**values, address=found.address).returning(lines.c.id)
+        ).scalar_one()
+        own_addresses.keep(connection, line_id, transport, found, now)
         return _again(connection, transport, jid)
-    found = _first_free(connection, transport, candidates, shared)
-    connection.execute(
-        insert(lines).values(user_id=user, transport=transport, name=name, created_at=now, **found)
-    )
+    connection.execute(update(lines).where(lines.c.id == present.id).values(name=name))
+    if move and present.address not in candidates:
+        _move(connection, present, candidates, shared, now)
     return _again(connection, transport, jid)
+
+
+def _move(
+    connection: Connection, line: Line, candidates: Sequence[str], shared: Set[str], now: float
+) -> None:
+    """Another address is the line's own from now on: one that it has besides, or else a free one, and the
+    one before goes. Raises AddressTaken."""
+    has = {one.address for one in own_addresses.addresses_of(connection, line.id)}
+    besides = next((address for address in candidates if address in has), None)
+    if besides is None:
+        found = own_addresses.first_free(connection, line.transport, candidates, shared)
+        own_addresses.keep(connection, line.id, line.transport, found, now)
+        besides = found.address
+        own_addresses.put_first(connection, line, besides)
+        own_addresses.drop(connection, line, line.address)
+        return
+    own_addresses.put_first(connection, line, besides)
 
 
 def _again(connection: Connection, transport: str, jid: str) -> Line:
@@ -111,24 +135,6 @@ def _again(connection: Connection, transport: str, jid: str) -> Line:
     if line is None:
         raise RuntimeError("a line that was just written is not there")
     return line
-
-
-def _first_free(
-    connection: Connection, transport: str, candidates: Sequence[str], shared: Set[str]
-) -> dict[str, Any]:
-    """The columns `address` and `shared` of a line. An address of one's own goes before a shared one."""
-    taken = set(
-        connection.execute(
-            select(lines.c.address).where(lines.c.transport == transport, lines.c.address.in_(candidates))
-        ).scalars()
-    )
-    for candidate in candidates:
-        if candidate not in taken and candidate not in shared:
-            return {"address": candidate, "shared": False}
-    for candidate in candidates:
-        if candidate in shared:
-            return {"address": candidate, "shared": True}
-    raise AddressTaken
 
 
 # --- who left is not registered again by their next word ---
@@ -144,6 +150,12 @@ def has_left(connection: Connection, transport: str, jid: str) -> bool:
     return connection.execute(known).first() is not None
 
 
+def went(connection: Connection, transport: str, jid: str, now: float) -> None:
+    connection.execute(
+        insert_new(connection, seen).values(key=_left_key(transport, jid), at=now).on_conflict_do_nothing()
+    )
+
+
 def came_back(connection: Connection, transport: str, jid: str) -> None:
     connection.execute(delete(seen).where(seen.c.key == _left_key(transport, jid)))
 
@@ -155,11 +167,8 @@ def leave(connection: Connection, transport: str, jid: str, now: float) -> list[
     if line is None:
         return None
     gone = contacts_of(connection, transport, jid)
-    connection.execute(
-        insert_new(connection, seen)
-        .values(key=_left_key(transport, jid), at=now)
-        .on_conflict_do_nothing()
-    )
+    rosters.part(connection, transport, jid, [contact.local for contact in gone])
+    went(connection, transport, jid, now)
     mine = select(conversations.c.id).where(
         conversations.c.user_id == line.user_id, conversations.c.transport == transport
     )
@@ -184,7 +193,11 @@ def leave(connection: Connection, transport: str, jid: str, now: float) -> list[
 
 # --- contacts ---
 
-_CONTACTS = select(contacts, users.c.jid).join(users, users.c.id == contacts.c.user_id)
+_CONTACTS = (
+    select(contacts, users.c.jid, cards.c.photo_hash)
+    .join(users, users.c.id == contacts.c.user_id)
+    .outerjoin(cards, cards.c.contact_id == contacts.c.id)
+)
 
 
 def _contact(row: Any) -> Contact:
@@ -197,6 +210,7 @@ def _contact(row: Any) -> Contact:
         row.local,
         row.name,
         row.subscribed,
+        row.photo_hash or "",
     )
 
 
@@ -219,21 +233,18 @@ def subscribe(
     connection.execute(
         update(contacts).where(contacts.c.id == contact_id).values(subscribed=True, standing=ALLOWED, asked=0)
     )
+    rosters.want_again(connection, transport, jid, [local])
     return _contact(connection.execute(_CONTACTS.where(contacts.c.id == contact_id)).one())
 
 
 def unsubscribe(connection: Connection, transport: str, jid: str, address: str) -> None:
-    line = line_of(connection, transport, jid)
-    if line is not None:
-        connection.execute(
-            update(contacts)
-            .where(
-                contacts.c.user_id == line.user_id,
-                contacts.c.transport == transport,
-                contacts.c.address == address,
-            )
-            .values(subscribed=False)
-        )
+    """The user does not want to see this contact any more."""
+    known = (
+        select(contacts.c.id)
+        .join(users, users.c.id == contacts.c.user_id)
+        .where(users.c.jid == jid, contacts.c.transport == transport, contacts.c.address == address)
+    )
+    rosters.remove(connection, list(connection.execute(known).scalars()))
 
 
 # --- for the command line ---

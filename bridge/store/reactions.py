@@ -1,9 +1,11 @@
-"""Finds the message that a reaction from outside is about: all it has is that message's words."""
+"""Finds the message that a reaction from outside is about, since all it has is that message's words; and
+which reaction a user takes back."""
 
 from sqlalchemy import Connection, select
 
-from bridge.model import Reaction
+from bridge.model import Direction, Reaction
 from bridge.options import REACTION, REACTS_TO
+from bridge.store.rows import unpack
 from bridge.store.tables import messages
 
 _LOOKED_THROUGH = 200  # messages of the conversation, newest first
@@ -23,6 +25,22 @@ def options(connection: Connection, conversation_id: int, reaction: Reaction) ->
         if is_about(reaction.quoted, row.body):
             return {REACTS_TO: row.stanza_id, REACTION: "" if reaction.removed else reaction.emoji}
     return {}
+
+
+def of_user(connection: Connection, conversation_id: int, message_id: int) -> str:
+    """The emoji that the user has about a message; empty if there is none, or it was taken back."""
+    said = connection.execute(
+        select(messages.c.options)
+        .where(
+            messages.c.conversation_id == conversation_id,
+            messages.c.direction == Direction.OUT,
+            messages.c.answers_id == message_id,
+            messages.c.options.contains(f'"{REACTION}":'),
+        )
+        .order_by(messages.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return unpack(said).get(REACTION, "")
 
 
 def is_about(quoted: str, body: str) -> bool:

@@ -289,6 +289,7 @@ def came_back(connection: Connection, outlet: str, jid: str, now: float) -> list
                 func.substr(deliveries.c.recipient, 1, len(resource)) == resource,
             ),
             text(f"deliveries.{ASLEEP}"),
+            deliveries.c.attempts > 0,  # what was never tried waits for its time, not for them
         )
         .values(due_at=now, hold_until=0.0)
         .returning(deliveries.c.lane)

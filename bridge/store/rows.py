@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy import Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from bridge.model import Kind, Note, State
+from bridge.store.many import Values, insert_rows, next_ids
 from bridge.store.tables import messages
 
 Lane = tuple[str, str]  # outlet, lane
@@ -24,6 +25,24 @@ def insert_new(connection: Connection, table: Table) -> Any:
 def hash_key(*parts: str) -> str:
     """A dedupe key of fixed size."""
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+
+def not_seen(connection: Connection, keys: Iterable[str], now: float) -> set[str]:
+    """Those dedupe keys that were not known; they are known from now on."""
+    wanted = {key for key in keys if key}
+    if not wanted:
+        return set()
+    statement = _SEEN_ON_SQLITE if connection.dialect.name == "sqlite" else _SEEN_ON_POSTGRESQL
+    return set(connection.execute(statement, {"keys": wanted, "now": now}).scalars())
+
+
+_SEEN_ON_SQLITE, _SEEN_ON_POSTGRESQL = (
+    text(
+        f"INSERT INTO seen (key, at) SELECT value, :now FROM {values} WHERE true "
+        "ON CONFLICT DO NOTHING RETURNING key"
+    ).bindparams(bindparam("keys", type_=Values(numbers=False)))
+    for values in ("json_each(:keys)", "unnest(:keys) AS value")
+)
 
 
 def out_lane(transport: str, conversation: int) -> Lane:
@@ -57,11 +76,10 @@ def pack_note(note: Note) -> str:
 
 
 def insert_messages(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:
-    """Insert message rows; their ids, in order."""
-    statement: Insert = insert(messages)
-    result = connection.execute(statement.returning(messages.c.id, messages.c.uid), rows)
-    by_uid = {row.uid: row.id for row in result}
-    return [by_uid[row["uid"]] for row in rows]
+    """Insert message rows, which all have the same columns; their ids, in order."""
+    ids = list(next_ids(connection, messages, len(rows)))
+    insert_rows(connection, messages, [{"id": id_, **row} for id_, row in zip(ids, rows, strict=True)])
+    return ids
 
 
 def delivery_row(

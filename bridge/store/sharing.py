@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from bridge.model import Direction, Incoming
-from bridge.store.tables import contacts, conversation_contacts, conversations, messages
+from bridge.model import Direction, Incoming, Kind
+from bridge.store.tables import contacts, conversation_contacts, conversations, deliveries, messages
 
 Owners = dict[tuple[str, str], Any]
 
@@ -43,11 +43,14 @@ def _who_gets(connection: Connection, one: Incoming, lines: Sequence[Any]) -> li
         .join(messages, messages.c.conversation_id == conversations.c.id)
         .join(conversation_contacts, conversation_contacts.c.conversation_id == conversations.c.id)
         .join(contacts, contacts.c.id == conversation_contacts.c.contact_id)
+        .join(deliveries, deliveries.c.message_id == messages.c.id)
         .where(
             conversations.c.transport == one.transport,
             conversations.c.user_id.in_([line.user_id for line in lines]),
             contacts.c.address == one.sender.canonical,
             messages.c.direction == Direction.OUT,
+            deliveries.c.kind == Kind.MESSAGE,
+            deliveries.c.sender == one.recipient,  # they may write to the same contact from elsewhere too
         )
         .order_by(messages.c.id.desc())
         .limit(1)

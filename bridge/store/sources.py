@@ -1,4 +1,4 @@
-"""Where mail is fetched from: how far each source has been read, users' own accounts, and what is read where.
+"""Where mail is fetched from: how far each source has been read, and what its users have read.
 
 Every function is one transaction.
 """
@@ -6,13 +6,13 @@ Every function is one transaction.
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from bridge.model import Direction, Envelope, Kind, Line, LineId, Note
-from bridge.ports import Account, CheckedAccount, Displayed
-from bridge.store import inputs, people
+from bridge.model import Direction, Envelope, Kind, Note
+from bridge.ports import Displayed
+from bridge.store import inputs
 from bridge.store.rows import Lane, delivery_row, hash_key, insert_new, unpack
-from bridge.store.tables import accounts, conversations, cursors, deliveries, lines, messages, seen, users
+from bridge.store.tables import conversations, cursors, deliveries, lines, messages, seen
 
 _MOST_DISPLAYED = 500
 
@@ -34,36 +34,6 @@ def keep(
 def cursor(connection: Connection, name: str) -> str:
     found = connection.execute(select(cursors.c.value).where(cursors.c.name == name)).scalar_one_or_none()
     return found or ""
-
-
-# --- accounts ---
-
-
-def bring(
-    connection: Connection, transport: str, jid: str, name: str, account: CheckedAccount, now: float
-) -> Line:
-    """Make the account the user's line, or put it in the place of the one before. Raises AddressTaken."""
-    line = people.register(connection, transport, jid, name, [account.address], now, move=True)
-    values = {"address": account.address, "sealed": account.sealed, "brought_at": now}
-    statement = insert_new(connection, accounts).values(line_id=line.id, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=[accounts.c.line_id], set_=values))
-    # Another account may lie at the same place: its folders are numbered otherwise.
-    connection.execute(
-        delete(cursors).where(cursors.c.name.startswith(f"{transport}/account/{line.id}/", autoescape=True))
-    )
-    return line
-
-
-def accounts_on(connection: Connection, transport: str) -> list[Account]:
-    """Those that count: the account of a line that has moved to another address does not."""
-    rows = connection.execute(
-        select(accounts.c.line_id, users.c.jid, lines.c.address, accounts.c.sealed)
-        .join(lines, lines.c.id == accounts.c.line_id)
-        .join(users, users.c.id == lines.c.user_id)
-        .where(lines.c.transport == transport, lines.c.address == accounts.c.address)
-        .order_by(accounts.c.line_id)
-    )
-    return [Account(LineId(row.line_id), row.jid, row.address, bytes(row.sealed)) for row in rows]
 
 
 # --- what users hear, and what they have read ---

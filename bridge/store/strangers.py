@@ -5,18 +5,17 @@ held; a decision makes them due, in their order, or cancels them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from bridge.i18n import Phrase, tr, translate, trn
-from bridge.model import ContactId, Incoming, Kind, Note, State
-from bridge.options import MEMO_LIST, PAUSED, POSTS, STRANGERS
-from bridge.policy import ALLOWED, Admission, admission
-from bridge.ports import BadAddress
-from bridge.store.conversations import Found
-from bridge.store.rows import Lane, delivery_row, pack_note, unpack
+from bridge.model import Address, ContactId, Kind, Note, State
+from bridge.policy import ALLOWED, BLOCKED, Admission
+from bridge.store.admitting import Arrived, Owner, judge, owner_of, who_wrote
+from bridge.store.conversations import Found, ensure_contact, is_muted
+from bridge.store.rows import Lane, delivery_row, pack_note
 from bridge.store.tables import (
     contacts,
     conversation_contacts,
@@ -42,72 +41,7 @@ class Stranger:
     subject: str  # of their first message
     number: int  # what the user types; 0 before they were announced
     messages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose line it is, as far as letting in goes."""
-
-    user_id: int
-    transport: str
-    jid: str  # bare
-    language: str
-    gateway: str  # JID of the transport's component
-    policy: str  # for unknown senders
-    paused: bool
-
-
-def owner_of(row: Any, transport: str, gateway: str, default: str) -> Owner:
-    """From a row with user_id, jid, language, spoken and choices."""
-    choices = unpack(row.choices)
-    return Owner(
-        row.user_id,
-        transport,
-        row.jid,
-        row.language or row.spoken,
-        gateway,
-        choices.get(STRANGERS, default),
-        bool(choices.get(PAUSED)),
-    )
-
-
-def judge(owner: Owner, contact: Any) -> Admission:
-    """What happens to what this contact (address, standing, muted) writes to the owner."""
-    return admission(contact.address, contact.standing, owner.policy, set_aside=contact.muted or owner.paused)
-
-
-class Defaults(Protocol):
-    """What is needed of a transport."""
-
-    @property
-    def jid(self) -> str: ...
-    @property
-    def strangers(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A message from outside that was let in, and how far."""
-
-    incoming: Incoming
-    line: Any  # the row of its recipient
-    found: Found
-    owner: Owner
-    verdict: Admission
-
-
-def let_in(
-    incoming: Sequence[Incoming], rows: Sequence[Any], found: Sequence[Found], grounds: Mapping[str, Defaults]
-) -> list[Arrived]:
-    """Judge what came; what comes from blocked senders is left out."""
-    arrived = []
-    for one, row, conversation in zip(incoming, rows, found, strict=True):
-        ground = grounds[one.transport]
-        owner = owner_of(row, one.transport, ground.jid, ground.strangers)
-        verdict = judge(owner, conversation)
-        if verdict is not Admission.DROP:
-            arrived.append(Arrived(one, row, conversation, owner, verdict))
-    return arrived
+    others: int = 0  # how many others it went to, in a chat of several
 
 
 def keep_back(
@@ -115,7 +49,6 @@ def keep_back(
 ) -> list[Lane]:
     """Of messages that were recorded, hold those that are not to be shown, and ask those whom to ask.
     Answers lanes to ring."""
-    note_lists(connection, arrived)
     held = [id_ for id_, one in zip(message_ids, arrived, strict=True) if one.verdict is not Admission.SHOW]
     if not held:
         return []
@@ -139,6 +72,7 @@ def pending(connection: Connection, user_id: int, transport: str) -> list[Strang
             contacts.c.id,
             contacts.c.original,
             contacts.c.asked,
+            contacts.c.size,
             deliveries.c.sender_name,
             messages.c.subject,
         )
@@ -167,39 +101,21 @@ def pending(connection: Connection, user_id: int, transport: str) -> list[Strang
             before.subject if before else row.subject,
             row.asked,
             before.messages + 1 if before else 1,
+            max(row.size - 1, 0),
         )
-    return list(found.values())
+    return _aswho_wrote(connection, found)
 
 
-# --- mailing lists: the first line to one goes to more people than the user may think ---
-
-
-class AsksFirst(BadAddress):
-    """A message was about to go to a mailing list, and its writer may not know."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            tr("Posts to {name}. /yes within 5 min, or /to ADDRESS TEXT for one person alone.", name=name)
-        )
-
-
-def note_lists(connection: Connection, arrived: Sequence[Arrived]) -> None:
-    """Remember which contacts are mailing lists."""
-    for one in arrived:
-        name = one.incoming.memo.get(MEMO_LIST, "")
-        if name and not one.found.list_name:
-            mine = update(contacts).where(contacts.c.id == one.found.contact_id)
-            connection.execute(mine.where(contacts.c.list_name == "").values(list_name=name[:256]))
-
-
-def may_post(connection: Connection, found: Found, options: Mapping[str, str]) -> AsksFirst | None:
-    """Whether a message may go to this contact: why not yet, if it is a mailing list."""
-    if not found.list_name:
-        return None
-    if POSTS not in options:
-        return AsksFirst(found.list_name)
-    connection.execute(update(contacts).where(contacts.c.id == found.contact_id).values(posts=True))
-    return None
+def _aswho_wrote(connection: Connection, waiting: Mapping[int, Stranger]) -> list[Stranger]:
+    """A chat of several is known by who wrote there first."""
+    several = [id_ for id_, one in waiting.items() if one.others]
+    wrote = who_wrote(connection, several) if several else {}
+    return [
+        replace(one, address=wrote[id_][0].address, name=wrote[id_][0].name or one.name)
+        if id_ in wrote
+        else one
+        for id_, one in waiting.items()
+    ]
 
 
 # --- asking ---
@@ -249,7 +165,7 @@ def _number(connection: Connection, waiting: Sequence[Stranger]) -> list[Strange
         if not number:
             number, following = following, following + 1
             connection.execute(update(contacts).where(contacts.c.id == one.contact_id).values(asked=number))
-        numbered.append(Stranger(one.contact_id, one.address, one.name, one.subject, number, one.messages))
+        numbered.append(replace(one, number=number))
     return numbered
 
 
@@ -276,6 +192,7 @@ def described(one: Stranger) -> str:
     """`✉ Jana Berg <jana@x.org> · Flat viewing`, on one line."""
     name = " ".join(one.name.split())[:80]
     who = f"{name} <{one.address}>" if name and name != one.address else one.address
+    who += f" (+{one.others})" if one.others else ""
     subject = " ".join(one.subject.split())[:80]
     return f"✉ {who} · {subject}" if subject else f"✉ {who}"
 
@@ -288,6 +205,18 @@ def stand(connection: Connection, contact_ids: Iterable[int], standing: str) -> 
     connection.execute(
         update(contacts).where(contacts.c.id.in_(list(contact_ids))).values(standing=standing, asked=0)
     )
+
+
+def stand_writers(connection: Connection, contact_ids: Sequence[int], standing: str, now: float) -> None:
+    """Of chats of several among these: so stands who wrote there, whom the user was asked about."""
+    for contact_id, wrote in who_wrote(connection, contact_ids).items():
+        chat = connection.execute(
+            select(contacts.c.user_id, contacts.c.transport).where(contacts.c.id == contact_id)
+        ).one()
+        for one in wrote:
+            address = Address(one.address, one.address)
+            writer = ensure_contact(connection, chat.user_id, chat.transport, address, "", now)
+            stand(connection, [writer], standing)
 
 
 def welcome_answered(connection: Connection, found: Sequence[Found], now: float) -> dict[int, list[Lane]]:
@@ -318,13 +247,21 @@ def reconsider(connection: Connection, owner: Owner, now: float) -> list[Lane]:
     """Something has changed (a decision, a setting): let go what may go, cancel what is blocked, ask
     about who is left. Answers lanes to ring."""
     waiting = connection.execute(
-        select(contacts.c.id, contacts.c.address, contacts.c.standing, contacts.c.muted).where(
+        select(
+            contacts.c.id,
+            contacts.c.address,
+            contacts.c.standing,
+            contacts.c.muted,
+            contacts.c.muted_until,
+            contacts.c.size,
+        ).where(
             contacts.c.user_id == owner.user_id,
             contacts.c.transport == owner.transport,
             contacts.c.waiting,
         )
     ).all()
-    verdicts = [(row.id, judge(owner, row)) for row in waiting]
+    wrote = who_wrote(connection, [row.id for row in waiting if row.size])
+    verdicts = [(row.id, _judge_again(owner, row, wrote.get(row.id, ()), now)) for row in waiting]
     lanes: list[Lane] = []
     for verdict, values in (
         (Admission.SHOW, {"state": State.READY, "due_at": now}),
@@ -338,6 +275,18 @@ def reconsider(connection: Connection, owner: Owner, now: float) -> list[Lane]:
     return lanes
 
 
+def _judge_again(owner: Owner, contact: Any, wrote: Sequence[Any], now: float) -> Admission:
+    """`wrote` are those who have written there, if the contact is several people."""
+    standings = {one.standing or "" for one in wrote}
+    standing = contact.standing
+    if not standing and ALLOWED in standings:
+        standing = ALLOWED
+    elif not standing and standings == {BLOCKED}:
+        standing = BLOCKED
+    address = wrote[0].address if wrote else contact.address
+    return judge(owner, address, standing, muted=is_muted(contact, now))
+
+
 def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dict[str, Any]) -> list[Lane]:
     theirs = (
         select(messages.c.id)
@@ -346,7 +295,12 @@ def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dic
     )
     rows = connection.execute(
         update(deliveries)
-        .where(deliveries.c.message_id.in_(theirs.scalar_subquery()), deliveries.c.state == State.HELD)
+        .where(
+            deliveries.c.message_id.in_(theirs.scalar_subquery()),
+            deliveries.c.state == State.HELD,
+            # What came too fast waits for another word, unless it is never to be shown.
+            or_(deliveries.c.waits_for == "", values["state"] == State.CANCELLED),
+        )
         .values(**values)
         .returning(deliveries.c.outlet, deliveries.c.lane)
     ).all()

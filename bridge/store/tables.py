@@ -48,19 +48,31 @@ users = Table(
     Column("created_at", Double, nullable=False),
 )
 
+# A user's place on a transport.
 lines = Table(
     "lines",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("transport", String(64), nullable=False),
-    Column("address", String(320), nullable=False),
+    Column("address", String(320), nullable=False),  # from which goes what goes from no other of its own
     Column("name", String(256), nullable=False, server_default=""),
     Column("choices", Text, nullable=False, server_default=""),  # the user's own settings, as JSON
     Column("created_at", Double, nullable=False),
+    UniqueConstraint("user_id", "transport"),
+)
+
+# All addresses that a line has; `lines.address` is one of them. What comes for any of them is the user's.
+line_addresses = Table(
+    "line_addresses",
+    metadata,
+    Column("line_id", ForeignKey("lines.id", ondelete="CASCADE"), primary_key=True),
+    Column("address", String(320), primary_key=True),
+    Column("transport", String(64), nullable=False),  # the line's
     Column("shared", Boolean, nullable=False, server_default=false()),  # others may have the same address
+    Column("created_at", Double, nullable=False),
     Index(
-        "uq_lines_transport_address",
+        "uq_line_addresses_transport_address",
         "transport",
         "address",
         unique=True,
@@ -68,7 +80,6 @@ lines = Table(
         postgresql_where=text("NOT shared"),
     ),
     Index(None, "transport", "address"),
-    UniqueConstraint("user_id", "transport"),
 )
 
 contacts = Table(
@@ -84,7 +95,11 @@ contacts = Table(
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("standing", String(8), nullable=False, server_default=""),  # "", allowed, blocked
     Column("muted", Boolean, nullable=False, server_default=false()),
+    Column("muted_until", Double, nullable=False, server_default="0"),  # 0: until the user says otherwise
     Column("waiting", Boolean, nullable=False, server_default=false()),  # something of theirs is held
+    Column("size", Integer, nullable=False, server_default="0"),  # of several people: how many; else 0
+    # Of several people: whom the user's last plain line went to, as the user was told.
+    Column("goes_to", String(320), nullable=False, server_default=""),
     Column("list_name", String(256), nullable=False, server_default=""),  # it is a mailing list
     Column("posts", Boolean, nullable=False, server_default=false()),  # the user knows, and posts there
     Column("asked", Integer, nullable=False, server_default="0"),  # their number while asking
@@ -102,6 +117,8 @@ conversations = Table(
     # The ids of its contacts in order, joined by commas: one conversation for each set of people.
     Column("people", String(1024), nullable=False),
     Column("displayed_id", _Id, nullable=False, server_default="0"),  # the last message that the user read
+    # Which of the user's addresses it goes on from: the one written to or chosen last. Empty: the line's.
+    Column("own", String(320), nullable=False, server_default=""),
     UniqueConstraint("user_id", "transport", "people"),
 )
 
@@ -110,6 +127,18 @@ conversation_contacts = Table(
     metadata,
     Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True),
     Column("contact_id", ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+# The people of a contact that is several: a mail went to them together. Perhaps not all, if they are many.
+members = Table(
+    "members",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("address", String(320), primary_key=True),
+    Column("name", String(256), nullable=False, server_default=""),  # as they or others call them
+    Column("position", Integer, nullable=False),  # in which order they came
+    Column("gone", Boolean, nullable=False, server_default=false()),  # the latest mail left them out
+    Column("wrote", Boolean, nullable=False, server_default=false()),  # something of theirs has come here
 )
 
 threads = Table(
@@ -321,6 +350,7 @@ proofs = Table(
     Column("code", String(64), nullable=False),  # its hash
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("sent_at", Double, nullable=False),
+    Column("sealed", LargeBinary),  # the account of this address that is to be the user's then
     UniqueConstraint("user_id", "transport"),
 )
 
@@ -353,4 +383,46 @@ adapter_memory = Table(
     Column("key", String(512), primary_key=True),
     Column("value", Text, nullable=False),  # JSON
     Column("until", Double, nullable=False, index=True),
+)
+
+# What is known of a contact beside address and name. `named_by` tells whose word the contact's name is.
+cards = Table(
+    "cards",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("named_by", String(8), nullable=False, server_default=""),  # "", user, import
+    Column("note", Text, nullable=False, server_default=""),  # the user's own words about them
+    Column("photo", ForeignKey("blobs.token", ondelete="SET NULL"), index=True),
+    Column("photo_type", String(64), nullable=False, server_default=""),
+    Column("photo_hash", String(40), nullable=False, server_default=""),  # SHA-1, as XEP-0153 has it
+    Column("photo_from", String(8), nullable=False, server_default=""),  # mail, import
+)
+
+# An address book elsewhere (CardDAV) that a user reads contacts from.
+books = Table(
+    "books",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # where it is and the login, encrypted
+    Column("read_at", Double, nullable=False),
+)
+
+# How a contact stands in its user's roster and block list at the chat server (XEP-0356, XEP-0191).
+roster_items = Table(
+    "roster_items",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(1023), nullable=False, server_default=""),  # as it was last seen or written there
+    Column("gone", Boolean, nullable=False, server_default=false()),  # the user has removed it
+    Column("shut_out", Boolean, nullable=False, server_default=false()),  # blocked at the server: ours, too
+)
+
+# Whom a user who left must still lose: the chat server has not been told yet.
+farewells = Table(
+    "farewells",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("transport", String(64), nullable=False, index=True),
+    Column("jid", String(3071), nullable=False),  # bare, of the user
+    Column("local", String(1023), nullable=False),  # node of the contact's JID; empty: the transport itself
 )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from bridge.i18n import translate
 from bridge.model import Kind, Note
 from bridge.store.envelopes import UNDONE
+from bridge.store.many import Many, among, insert_rows
 from bridge.store.rows import Lane, delivery_row, note_lane
 from bridge.store.tables import conversations, deliveries, messages, users
 
@@ -41,16 +42,14 @@ _MESSAGES = select(
     messages.c.lines,
     messages.c.envelope_id,
 )
-_BY_ID = _MESSAGES.where(messages.c.id.in_(bindparam("ids", expanding=True)))
-_CARRIED = _MESSAGES.where(messages.c.envelope_id.in_(bindparam("ids", expanding=True))).order_by(
-    messages.c.id
-)
+_BY_ID = _MESSAGES.where(among(messages.c.id, "ids"))
+_CARRIED = _MESSAGES.where(among(messages.c.envelope_id, "ids")).order_by(messages.c.id)
 
 _LANGUAGES = (
     select(messages.c.id, users.c.language, users.c.spoken)
     .join(conversations, conversations.c.id == messages.c.conversation_id)
     .join(users, users.c.id == conversations.c.user_id)
-    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+    .where(among(messages.c.id, "ids"))
 )
 
 
@@ -65,10 +64,11 @@ def languages_of(connection: Connection, message_ids: Collection[int]) -> dict[i
     return {id_: chosen or spoken for id_, chosen, spoken in rows}
 
 
-_TOLD = (
+_TOLD = Many(
     update(messages)
     .where(messages.c.id == bindparam("b_id"))
-    .values(parts_left=bindparam("parts_left"), told=bindparam("told"))
+    .values(parts_left=bindparam("b_parts_left"), told=bindparam("b_told")),
+    *("b_id", "b_parts_left", "b_told"),
 )
 
 
@@ -85,16 +85,15 @@ def tell(connection: Connection, told: Sequence[Told], now: float) -> list[Lane]
             if not one.good:
                 one = replace(one, reason=translate(one.reason, languages.get(one.message_id, "")))
             rows += _notes_for(carried, one, now)
-    connection.execute(
-        _TOLD,
+    _TOLD.run(
+        connection,
         [
-            {"b_id": line["id"], "parts_left": line["parts_left"], "told": line["told"]}
+            {"b_id": line["id"], "b_parts_left": line["parts_left"], "b_told": line["told"]}
             for carried in state.values()
             for line in carried
         ],
     )
-    if rows:
-        connection.execute(insert(deliveries), rows)
+    insert_rows(connection, deliveries, rows)
     return [(row["outlet"], row["lane"]) for row in rows]
 
 
@@ -145,9 +144,7 @@ def _error(line: dict[str, Any], one: Told, now: float) -> list[dict[str, Any]]:
         return []
     line["told"] = ERROR
     condition, error_type = one.condition or "undefined-condition", one.error_type or "cancel"
-    return [
-        _note_row(line, Kind.ERROR, Note(line["stanza_id"], one.reason, condition, error_type), now)
-    ]
+    return [_note_row(line, Kind.ERROR, Note(line["stanza_id"], one.reason, condition, error_type), now)]
 
 
 def _note_row(message: dict[str, Any], kind: Kind, note: Note, now: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import structlog
@@ -25,9 +26,10 @@ log = structlog.get_logger()
 
 Answer = Callable[[WebRequest], Awaitable[WebResponse]]
 
-_LARGEST_BODY = 256 * 1024  # bytes
+_LARGEST_BODY = 256 * 1024  # bytes, but where a transport has asked for more
+_LARGE_AT_ONCE = 2  # larger ones in memory: anybody may post, who it was is known afterwards
 _BODY_SECONDS = 10.0
-_HANDLER_SECONDS = 10.0
+_HANDLER_SECONDS = 14.0  # a database may be locked for a while; Twilio waits 15 seconds
 _STOP_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 75.0
 _CONNECTIONS = 1000
@@ -61,11 +63,13 @@ async def serving(
     probes: Probes,
     files: FilePages | None = None,
     handler_seconds: float = _HANDLER_SECONDS,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> AsyncIterator[Listening]:
     """Listen until the block ends; then answer what has come in, and close.
 
     `hooks` is looked into at each request: transport → what answers /hooks/TRANSPORT/…
-    `files` answers what is below /files/ on the public listener.
+    `files` answers what is below /files/ on the public listener; `sizes` are the largest bodies, in
+    bytes, of transports that need more than is usual.
     Raises OSError where a port is taken.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -73,7 +77,7 @@ async def serving(
         if listen is not None:
             answer = _hooks(hooks)
             public_port = await stack.enter_async_context(
-                _listening(listen, answer, handler_seconds, files)
+                _listening(listen, answer, handler_seconds, files, sizes)
             )
         if admin is not None:
             pages = Pages(admin.host, probes)
@@ -92,10 +96,14 @@ def _hooks(hooks: Mapping[str, Answer]) -> Answer:
 
 @contextlib.asynccontextmanager
 async def _listening(
-    place: Place, answer: Answer, seconds: float, files: FilePages | None = None
+    place: Place,
+    answer: Answer,
+    seconds: float,
+    files: FilePages | None = None,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> AsyncIterator[int]:
     loop = asyncio.get_running_loop()
-    protocol = _Server(_Boundary(answer, seconds, files))
+    protocol = _Server(_Boundary(answer, seconds, files, sizes))
     server = await loop.create_server(protocol, place.host, place.port, backlog=256)
     port: int = server.sockets[0].getsockname()[1]
     try:
@@ -110,16 +118,20 @@ async def _listening(
 class _Boundary:
     """From aiohttp's request to ours and back, within limits of size and time. Leaks no error."""
 
-    def __init__(self, answer: Answer, seconds: float, files: FilePages | None = None) -> None:
+    def __init__(
+        self, answer: Answer, seconds: float, files: FilePages | None, sizes: Mapping[str, int]
+    ) -> None:
         self._answer = answer
         self._seconds = seconds
         self._files = files
+        self._sizes = sizes
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._files is not None and request.raw_path.startswith(PREFIX):
             return await self._files(request)  # streamed, and bounded by its own limits
         try:
-            asked = await _read(request)
+            asked = await self._asked(request)
         except _Unreadable as error:
             return _written(WebResponse(error.status, body=f"{error}\n".encode()), close=True)
         try:
@@ -134,13 +146,22 @@ class _Boundary:
             return _written(WebResponse(500, body=b"Something went wrong here.\n"))
 
 
+    async def _asked(self, request: web.BaseRequest) -> WebRequest:
+        parts = request.raw_path.split("/", 3)  # "", "hooks", transport, the rest
+        most = self._sizes.get(parts[2], _LARGEST_BODY) if len(parts) == 4 else _LARGEST_BODY
+        if min(request.content_length or most, most) <= _LARGEST_BODY:
+            return await _read(request, most)
+        async with self._large:
+            return await _read(request, most)
+
+
 class _Unreadable(Exception):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
 
 
-async def _read(request: web.BaseRequest) -> WebRequest:
+async def _read(request: web.BaseRequest, most: int) -> WebRequest:
     """Signatures cover the address and the body as they were sent: neither is decoded."""
     path, _, query = request.raw_path.partition("?")
     return WebRequest(
@@ -148,20 +169,20 @@ async def _read(request: web.BaseRequest) -> WebRequest:
         path=path,
         query=query,
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=await _body(request) if request.can_read_body else b"",
+        body=await _body(request, most) if request.can_read_body else b"",
         peer=request.remote or "",
     )
 
 
-async def _body(request: web.BaseRequest) -> bytes:
-    if (request.content_length or 0) > _LARGEST_BODY:
+async def _body(request: web.BaseRequest, most: int) -> bytes:
+    if (request.content_length or 0) > most:
         raise _Unreadable(413, "That is too large.")
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.content.iter_any():
                 body += chunk
-                if len(body) > _LARGEST_BODY:
+                if len(body) > most:
                     raise _Unreadable(413, "That is too large.")
     except TimeoutError as error:
         raise _Unreadable(408, "The request did not come to its end.") from error

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
 from bridge.commands import model, tree
-from bridge.commands.model import Command, Context, Invalid, Refused, Reply, Step, Where, Who, no_steps
+from bridge.commands.model import (
+    LONGEST_VALUE,
+    Command,
+    Context,
+    Invalid,
+    Kind,
+    Refused,
+    Reply,
+    Step,
+    Where,
+    Who,
+    no_steps,
+)
 from bridge.commands.services import Services
 from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
@@ -23,6 +35,7 @@ INFO = "{http://jabber.org/protocol/disco#info}query"
 
 LASTS = 900.0  # seconds that a form may lie there
 _MOST_SESSIONS = 1_000
+_MOST_OF_STRANGERS = 100  # a server out there can invent as many of them as it likes
 _MOST_OF_ONE = 10  # forms that one client may have open; the oldest gives way
 _MOST_STEPS = 20
 _FORM = f"{{{xml.DATA_FORM}}}x"
@@ -35,6 +48,7 @@ class Session:
 
     id: str
     owner: str  # full JID
+    stranger: bool  # not registered here
     command: Command
     until: float
     steps: list[tuple[Step, dict[str, str]]] = field(default_factory=list)  # with the values before each
@@ -131,6 +145,8 @@ class AdHoc:
 
     async def _handle(self, request: Element, command: Element) -> None:
         action = command.get("action", "execute")
+        if request.get("type") != "set":
+            raise BadCommand("bad-request", "modify", "", tr("A command is set, not asked for."))
         if action not in _ACTIONS:
             raise BadCommand("bad-request", "modify", "malformed-action", tr("There is no such action."))
         context = await self._context(request)
@@ -159,11 +175,13 @@ class AdHoc:
                 "registration-required",
                 "auth",
             )
-        session = Session(str(uuid.uuid4()), context.full, command, self._clock() + LASTS)
+        session = Session(
+            str(uuid.uuid4()), context.full, context.line is None, command, self._clock() + LASTS
+        )
         if action == "cancel":
             self._say(request, session, "canceled")
             return
-        self._make_room(context.full)
+        self._make_room(context.full, stranger=session.stranger)
         self._sessions[session.id] = session
         await self._go_on(request, context, session, {})
 
@@ -197,11 +215,16 @@ class AdHoc:
     async def _forward(
         self, request: Element, context: Context, session: Session, form: Element | None
     ) -> None:
-        if form is None:
+        if form is None or form.get("type") != "submit":
             raise BadCommand("bad-request", "modify", "bad-payload", tr("The form is missing."))
         step, before = session.steps[-1]
         given = forms.read(form)
-        session.given |= {one.name: given.get(one.name, "") for one in step.fields}
+        # Longer values are refused anyway, and a session keeps what it was given.
+        session.given |= {
+            one.name: given.get(one.name, "")[: LONGEST_VALUE + 1]
+            for one in step.fields
+            if one.kind is not Kind.SECRET
+        }
         try:
             values = model.check(step, given)
         except Invalid as invalid:
@@ -233,7 +256,7 @@ class AdHoc:
             raise
         self._sessions.pop(session.id, None)
         self._finish(request, context, session, reply, "warn" if reply.warn else "info")
-        await self._bot.follow(context.jid, reply)
+        await self._bot.follow(context.jid, reply, context.local)
 
     # --- answering ---
 
@@ -262,9 +285,7 @@ class AdHoc:
         )
 
     def _answer(self, request: Element, inside: str) -> None:
-        sender, recipient = (xml.attribute(request.get(name, "")) for name in ("to", "from"))
-        identity = xml.attribute(request.get("id", ""))
-        self._post.reply(f"<iq from='{sender}' to='{recipient}' id='{identity}' type='result'>{inside}</iq>")
+        self._post.reply(xml.result(request, inside))
 
     # --- parts ---
 
@@ -283,15 +304,20 @@ class AdHoc:
         address = self._gateway.address_of(self._transport.name, local)
         return replace(context, address=address.canonical)
 
-    def _make_room(self, owner: str) -> None:
+    def _make_room(self, owner: str, *, stranger: bool) -> None:
+        """The oldest give way: first those over their time, then one's own, strangers' to strangers'."""
         now = self._clock()
-        for key in [key for key, one in self._sessions.items() if one.until < now]:
+        self._sessions = {key: one for key, one in self._sessions.items() if one.until >= now}
+        bare = xml.bare(owner)
+        self._forget_oldest(lambda one: xml.bare(one.owner) == bare, _MOST_OF_ONE)
+        self._forget_oldest(lambda one: one.stranger, _MOST_OF_STRANGERS if stranger else _MOST_SESSIONS)
+        self._forget_oldest(lambda one: True, _MOST_SESSIONS)
+
+    def _forget_oldest(self, of: Callable[[Session], bool], most: int) -> None:
+        """So that one more of these makes `most` of them."""
+        found = [key for key, one in self._sessions.items() if of(one)]
+        for key in found[: max(len(found) - most + 1, 0)]:
             del self._sessions[key]
-        mine = [key for key, one in self._sessions.items() if one.owner == owner]
-        for key in mine[: max(len(mine) - _MOST_OF_ONE + 1, 0)]:
-            del self._sessions[key]
-        while len(self._sessions) >= _MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
 
 
 def _has_form(command: Command) -> bool:

@@ -43,12 +43,12 @@ def read_retraction(stanza: Element, element: Element) -> Retracted | None:
 
 
 def read_reactions(stanza: Element, element: Element) -> Written | None:
-    """XEP-0444. The newest of somebody's reactions to a message says it; that all are gone, nobody hears."""
+    """XEP-0444. The newest of somebody's reactions to a message says it; none: all are taken back."""
     chosen = [one.text.strip() for one in element if one.tag == _REACTION and one.text]
     emoji = chosen[-1][:_MOST_EMOJI] if chosen else ""
     target = element.get("id")
     local = xml.node(stanza.get("to", ""))
-    if not (emoji and target and local):
+    if not (target and local):
         return None
     sender = stanza.get("from", "")
     stanza_id = stanza.get("id") or ""

@@ -6,28 +6,32 @@ command waits for the lines before it to be recorded, and the lines after it wai
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import dropwhile
 
 from bridge.commands.asking import are_you_sure, is_sure
-from bridge.commands.dialogue import Answer, Dialogue, asks_to_register
+from bridge.commands.dialogue import Answer, Dialogue, asks_to_come
 from bridge.commands.model import Command, Context, Reply, Values, Where
 from bridge.commands.running import Asking
 from bridge.commands.services import Services
 from bridge.events import Asked, Denied, Transport, Written
 from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
-from bridge.model import Line
+from bridge.model import Attachment, Line
 from bridge.options import POSTS, SUBJECT
-from bridge.xmpp import stanzas, words, xml
+from bridge.xmpp import files, stanzas, words, xml
+from bridge.xmpp.outlet import Places
 from bridge.xmpp.pipeline import Pipeline
-from bridge.xmpp.presence import Post, Presence, stanza
+from bridge.xmpp.presence import Post, Presence
+from bridge.xmpp.rosters import Rosters
 
 Work = Callable[[], Awaitable[None]]
 
 CARRIED_FOR = 600.0  # seconds that /subject and /cc wait for the next line
 _MOST_CARRIED = 1_000
+_MOST_CARRIED_BY_ONE = 20  # chats in which one user has begun a line and not written it
 
 
 class Bot:
@@ -40,6 +44,7 @@ class Bot:
         services: Services | None,
         post: Post,
         presence: Presence,
+        rosters: Rosters,
         pipeline: Pipeline,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -48,9 +53,15 @@ class Bot:
         self._services = services
         self._post = post
         self._presence = presence
+        self._rosters = rosters
         self._pipeline = pipeline
         self._clock = clock
         self._dialogue = Dialogue(clock)
+        self.places: Places | None = None  # where files that belong to answers are put
+        if services is not None:
+            services.office.departed[transport.name] = self.departed
+            if services.estate is not None:
+                services.estate.moved[transport.name] = self.moved
         self._busy: Counter[str] = Counter()  # bare JIDs whose commands are at work
         self._carried: dict[tuple[str, str], tuple[dict[str, str], float]] = {}
 
@@ -125,9 +136,9 @@ class Bot:
         """Text to the gateway's own JID never leaves it."""
         if not xml.node(written.from_full):
             return  # two gateways would explain themselves to each other for ever
-        context = await self._context(written)
+        context = await self._context(replace(written, local=""))  # it may have been written to its alias
         welcomed = False
-        if context.line is None and not asks_to_register(context, written.body):
+        if context.line is None and not (self._services and asks_to_come(context, written.body)):
             line = await self._gateway.admit(self._transport.name, context.jid, context.language)
             context = replace(context, line=line)
             welcomed = line is not None
@@ -136,7 +147,7 @@ class Bot:
             text = words.how_it_works(self._transport, address, context.language)
             self._say(written, Answer(text))
             return
-        answer = await self._dialogue.at_gateway(context, written.body)
+        answer = await self._dialogue.at_gateway(context, _said(written))
         # Who has just been welcomed for a mere "hello" need not read that it was not understood.
         self._say(written, replace(answer, text="") if welcomed and answer.puzzled else answer)
         await self._follow(written, answer.reply)
@@ -180,25 +191,70 @@ class Bot:
     async def _follow(self, written: Written, reply: Reply | None) -> None:
         if reply is None:
             return
-        if reply.carries and len(self._carried) < _MOST_CARRIED:
+        if reply.carries:
             key = (written.from_bare, written.local)
-            before = self._carried.get(key, ({}, 0.0))[0]
+            before = self._carried.pop(key, ({}, 0.0))[0]
+            self._make_room(written.from_bare)
             self._carried[key] = ({**before, **reply.carries}, self._clock() + CARRIED_FOR)
-        await self.follow(written.from_bare, reply)
+        await self.follow(written.from_bare, reply, written.local)
 
-    async def follow(self, jid: str, reply: Reply) -> None:
-        """What a command's answer means for presence and roster."""
+    def _make_room(self, jid: str) -> None:
+        """What somebody has begun in too many chats gives way, their own oldest first."""
+        now = self._clock()
+        self._carried = {key: one for key, one in self._carried.items() if one[1] > now}
+        mine = [key for key in self._carried if key[0] == jid]
+        for key in mine[: max(len(mine) - _MOST_CARRIED_BY_ONE + 1, 0)]:
+            del self._carried[key]
+        while len(self._carried) >= _MOST_CARRIED:
+            del self._carried[next(iter(self._carried))]
+
+    async def follow(self, jid: str, reply: Reply, local: str = "") -> None:
+        """What a command's answer means for presence and roster; `local` is the chat it was given in."""
         if reply.introduces:
-            # A contact that asks for presence is how clients offer to put it into the roster.
-            contacts = [f"{local}@{self._transport.jid}" for local in reply.introduces]
-            self._post.reply(*(stanza(contact, jid, "subscribe") for contact in contacts))
+            await self._rosters.introduce(jid, reply.introduces)
+        if reply.gives is not None:
+            await self._give(jid, reply.gives, local)
         if reply.registered:
             line = await self._gateway.line_of(self._transport.name, jid)
             if line is not None:
                 self.welcome(line)
         if reply.leaves is not None:
-            self._dialogue.forget(jid)
-            await self._post.paced(self._presence.goodbye(jid, reply.leaves))
+            self.departed(jid)
+
+    async def _give(self, jid: str, file: Attachment, local: str) -> None:
+        """A file that belongs to an answer: as a file, else as text, else a word about why not."""
+        here = f"{local}@{self._transport.jid}" if local else self._transport.jid
+        url = await self.places.place(file, here) if self.places is not None else ""
+        texts = [url] if url else await self._in_words(jid, file)
+        self._post.reply(
+            *(stanzas.prompt(here, jid, self._gateway.new_name(), one, link=url) for one in texts)
+        )
+
+    async def _in_words(self, jid: str, file: Attachment) -> list[str]:
+        language = self._gateway.languages.of(jid)
+        no_place = tr(
+            "There is no place to put files: your chat server offers none, and this gateway has no public "
+            "address. Please tell its administrator."
+        )
+        if self._services is None:
+            return [translate(no_place, language)]
+        pieces, complete = await self._services.wishes.as_text(self._transport.name, file)
+        if pieces and complete:
+            return pieces
+        if pieces:
+            return [*pieces, translate(tr("It goes on, too long for a chat."), language)]
+        return [f"📎 {file.name}: {translate(no_place, language)}"]
+
+    def departed(self, jid: str) -> None:
+        """Somebody has left or was removed; the record has noted whom the chat server must part from them."""
+        self._dialogue.forget(jid)
+        self._rosters.look()
+
+    def moved(self, old: str, line: Line, locals_: Sequence[str]) -> None:
+        """Somebody goes on under another address: the old one is left, the new one asked."""
+        self.departed(old)
+        self.welcome(line)
+        self._rosters.introduce_soon(line.jid, locals_)
 
     def welcome(self, line: Line) -> None:
         """Somebody has just been registered, whichever way."""
@@ -209,6 +265,11 @@ class Bot:
         )
 
 
+def _said(written: Written) -> str:
+    """What a line to the gateway asks. A file that is shared here can only be an address book."""
+    return f"import {written.files[0].source}" if written.files else written.body
+
+
 def _command_in(written: Written) -> str:
     """The part of a line that begins with a slash; empty if there is none. The quote of what a swipe
     answers stands before it in some clients (XEP-0461 section 3)."""
@@ -216,10 +277,7 @@ def _command_in(written: Written) -> str:
     if body.startswith("/"):
         return body
     if written.reply_to and body.startswith(">"):
-        lines = body.splitlines()
-        while lines and lines[0].startswith(">"):
-            del lines[0]
-        text = "\n".join(lines)
+        text = "\n".join(dropwhile(lambda line: line.startswith(">"), body.splitlines()))
         return text if text.startswith("/") else ""
     return ""
 

@@ -7,22 +7,28 @@ the others go on.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from xml.etree.ElementTree import Element
 
 import structlog
 
+from bridge.commands.model import Reply
 from bridge.commands.services import Services
 from bridge.events import Asked, ClientError, Denied, Event, Retracted, Transport, Written
 from bridge.gateway import Gateway
-from bridge.xmpp import adhoc, disco, errors, registration, stanzas, xml
+from bridge.model import Contact
+from bridge.xmpp import adhoc, errors, prompts, registration, search, stanzas, words, xml
+from bridge.xmpp.acquaintance import Acquaintance
 from bridge.xmpp.adhoc import AdHoc
 from bridge.xmpp.bot import Bot
+from bridge.xmpp.cards import CardDesk
+from bridge.xmpp.disco import Disco
+from bridge.xmpp.outlet import Places
 from bridge.xmpp.pipeline import Pipeline
-from bridge.xmpp.presence import Presence
+from bridge.xmpp.privilege import Privilege
 from bridge.xmpp.sending import Sending
 from bridge.xmpp.stream import Ended, Stream, StreamLost
 from bridge.xmpp.turns import Turns
@@ -82,6 +88,7 @@ class Component(Sending):
         super().__init__()
         self.transport = transport
         self.jid = transport.jid
+        self.privilege = Privilege(transport.jid)
         self._gateway = gateway
         self._settings = settings
         self._read = read
@@ -98,19 +105,34 @@ class Component(Sending):
             partial(self._hold, "pipeline"),
         )
         self._turns = Turns(partial(self._hold, "turns"))
-        self._presence = Presence(transport, gateway, self)
-        self._bot = Bot(transport, gateway, services, self, self._presence, self._pipeline)
+        self.acquaintance = Acquaintance(transport, gateway, services, self.privilege, self, self._soon)
+        self._presence, rosters = self.acquaintance.presence, self.acquaintance.rosters
+        self._bot = Bot(transport, gateway, services, self, self._presence, rosters, self._pipeline)
         gateway.newcomer[transport.name] = self._bot.welcome
         registrar = registration.Registration(transport, gateway, self, self._bot)
         # Requests of our own, by payload. The place for searches, gateway prompts.
         self._requests: dict[str, Callable[[Element], Awaitable[None]]] = {
             registration.QUERY: registrar.handle
         }
-        self._requests_at_nodes: dict[str, Callable[[Element], Awaitable[None]]] = {}
+        self._requests[prompts.QUERY] = prompts.Prompts(
+            transport, gateway, services, self, lambda: self.acquaintance.trouble()
+        ).handle
+        self._requests |= self.acquaintance.requests()
         if services is not None:
+            known = services.wishes.cards
+            self._requests |= CardDesk(transport, gateway, known, self).requests()
+            known.changed.setdefault(transport.name, []).append(self._looks_changed)
+            known.introduced.setdefault(transport.name, []).append(self._introduced)
+            self._requests[search.QUERY] = search.Search(transport, gateway, known, self).handle
             commands = AdHoc(transport, gateway, services, self, self._bot)
             self._requests[adhoc.COMMAND] = commands.handle
-            self._requests_at_nodes = {adhoc.ITEMS: commands.items, adhoc.INFO: commands.info}
+            self._requests |= Disco(transport, self, commands.info, commands.items).requests()
+        else:
+            self._requests |= Disco(transport, self).requests()
+
+    def puts_files(self, places: Places) -> None:
+        """Where files that belong to the gateway's own answers are put."""
+        self._bot.places = places
 
     # --- life ---
 
@@ -127,7 +149,6 @@ class Component(Sending):
     async def run(self) -> None:
         """Stay connected and record what comes, until `stop`."""
         self._stream = Stream(self.jid, self.transport.secret, self._settings.domain, self)
-        disco.install(self._stream, self.transport)
         try:
             async with asyncio.TaskGroup() as group:
                 self._recording = group.create_task(self._pipeline.run())
@@ -176,7 +197,7 @@ class Component(Sending):
 
     def is_online(self, user: str) -> bool:
         """Whether a user (bare JID) is known to be available."""
-        return self._presence.is_online(user)
+        return self.acquaintance.is_there(user)
 
     async def wait_connected(self, patience: float | None = None) -> bool:
         """Wait for an established stream; False when there is none within `patience` seconds, or no more."""
@@ -224,7 +245,8 @@ class Component(Sending):
         """What goes on while a stream lives."""
         log.info("connected to the XMPP server", transport=self.transport.name)
         self._up.set()
-        chores = [asyncio.create_task(self._keep_alive(stream)), asyncio.create_task(self._greet())]
+        work = (self._keep_alive(stream), self._greet(), *self.acquaintance.chores())
+        chores = [asyncio.create_task(self._chore(one)) for one in work]
         try:
             self._flush()
             await stream.ended()
@@ -232,29 +254,33 @@ class Component(Sending):
             if not self._stopping.is_set():
                 self._up.clear()
             self._presence.forget()
+            self.privilege.forget()
             for chore in chores:
                 chore.cancel()
             await asyncio.wait(chores)
 
-    async def _keep_alive(self, stream: Stream) -> None:
-        """A peer that vanished says nothing: ask it."""
-        loop = asyncio.get_running_loop()
-        with suppress(StreamLost):
-            while True:
-                silent = loop.time() - stream.last_heard
-                if silent >= IDLE:
-                    await stream.prove()
-                else:
-                    await asyncio.sleep(IDLE - silent)
-
-    async def _greet(self) -> None:
-        await asyncio.sleep(GREETING_AFTER)
+    async def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """The error boundary around what a stream needs beside its stanzas."""
         try:
-            await self._presence.greet()
+            await work
         except StreamLost:
             return
         except Exception as error:
-            log.error("users could not be greeted", transport=self.transport.name, exc_info=error)
+            log.error("a chore of a stream failed", transport=self.transport.name, exc_info=error)
+
+    async def _keep_alive(self, stream: Stream) -> None:
+        """A peer that vanished says nothing: ask it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            silent = loop.time() - stream.last_heard
+            if silent >= IDLE:
+                await stream.prove()
+            else:
+                await asyncio.sleep(IDLE - silent)
+
+    async def _greet(self) -> None:
+        await asyncio.sleep(GREETING_AFTER)
+        await self._presence.greet()
 
     async def _tell_broken(self) -> None:
         try:
@@ -263,6 +289,28 @@ class Component(Sending):
             log.error(
                 "what a broken stream lost is not due again", transport=self.transport.name, exc_info=error
             )
+
+    # --- who a contact is ---
+
+    def _looks_changed(self, user: str, contacts: Sequence[Contact]) -> None:
+        self.acquaintance.rosters.look(user)
+        self._soon(user, partial(self._presence.look_again, user, contacts))
+
+    def _introduced(self, user: str, locals_: Sequence[str]) -> None:
+        reply = Reply("", introduces=tuple(locals_))
+        self._soon(user, partial(self._bot.follow, user, reply))
+
+    def _soon(self, user: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._turns.put(user, partial(self._unasked, work))
+
+    async def _unasked(self, work: Callable[[], Awaitable[None]]) -> None:
+        """The error boundary around what no stanza asked for."""
+        try:
+            await work()
+        except StreamLost:
+            log.debug("the stream ended before what was due", transport=self.transport.name)
+        except Exception as error:
+            log.error("what nobody asked for failed", transport=self.transport.name, exc_info=error)
 
     # --- receiving (the stream's Listener) ---
 
@@ -275,21 +323,27 @@ class Component(Sending):
             if (work := self._presence.take(stanza)) is not None:
                 self._in_turn(stanza, work)
             return True
-        if stanza.tag == _IQ and stanza.get("type") in ("get", "set") and len(stanza):
-            handle = self._requests.get(stanza[0].tag)
-            if handle is None and stanza[0].get("node"):
-                handle = self._requests_at_nodes.get(stanza[0].tag)
+        if stanza.tag == _IQ and stanza.get("type") in ("get", "set"):
+            handle = self._requests.get(stanza[0].tag) if len(stanza) == 1 else None
             if handle is not None:
-                self._in_turn(stanza, partial(handle, stanza))
-                return True
+                if not self._is_too_much(stanza):
+                    self._in_turn(stanza, partial(handle, stanza))
+            else:
+                # RFC 6120 sections 8.2.3 and 8.4: one payload; what nobody knows is not served.
+                self._answer_error(stanza, errors.NOT_SERVED if len(stanza) == 1 else errors.MALFORMED)
+            return True
         return False
 
     def _receive_message(self, stanza: Element) -> None:
         reading = self._read(stanza)
-        if isinstance(reading, Written) and not reading.local:
-            self._in_turn(stanza, partial(self._bot.at_gateway, reading))
+        if (reading is None and self.privilege.take(stanza)) or self.privilege.is_echo(stanza):
+            return
+        self.acquaintance.heard(stanza, reading)
+        if isinstance(reading, Written) and reading.local in ("", words.ALIAS):
+            if not self._is_too_much(stanza):
+                self._in_turn(stanza, partial(self._bot.at_gateway, reading))
         elif isinstance(reading, Written) and self._bot.concerns(reading):
-            if (work := self._bot.take(reading)) is not None:
+            if not self._is_too_much(stanza) and (work := self._bot.take(reading)) is not None:
                 self._in_turn(stanza, work)
         elif isinstance(reading, Denied):
             self._answer_error(stanza, reading)
@@ -300,6 +354,13 @@ class Component(Sending):
             told(delivery, reading)
         elif reading is not None:
             self._pipeline.put(reading)
+
+    def _is_too_much(self, stanza: Element) -> bool:
+        """Whether its sender has asked for so much already that this is refused (and has been told)."""
+        if not self._turns.is_full(xml.bare(stanza.get("from", ""))):
+            return False
+        self._answer_error(stanza, errors.TOO_MUCH)
+        return True
 
     def _in_turn(self, stanza: Element, work: Callable[[], Awaitable[None]]) -> None:
         self._turns.put(xml.bare(stanza.get("from", "")), partial(self._bounded, stanza, work))

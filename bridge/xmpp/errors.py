@@ -23,7 +23,8 @@ ENCRYPTED = Denied(
     tr(
         "This message was encrypted, and nothing of it was sent: beyond this gateway nobody could read it. "
         "Please switch encryption off for this chat and send it again. "
-        "(Conversations: tap the lock, then Unencrypted, once per chat.)"
+        "Conversations: tap the lock, then Unencrypted, once per chat. Gajim, Dino: the shield or lock beside "
+        "the text field. Monal, Siskin: the lock in the contact's details."
     ),
     "not-acceptable",
     "modify",
@@ -32,6 +33,14 @@ NOT_REGISTERED = Denied(
     tr("You are not registered here yet. Please register with this gateway first."),
     "registration-required",
     "auth",
+)
+
+NOT_SERVED = Denied(tr("This gateway does not know that kind of request."), "service-unavailable", "cancel")
+MALFORMED = Denied(tr("This request cannot be understood: it must carry one thing."), "bad-request", "modify")
+
+LONG_ID = Denied(tr("The id of this message is too long to be kept."), "bad-request", "modify")
+TOO_MUCH = Denied(
+    tr("That is too much at once. Wait a moment and send it again."), "resource-constraint", "wait"
 )
 
 # The types that RFC 6120 section 8.3.3 gives the conditions we meet; for peers that leave theirs out.

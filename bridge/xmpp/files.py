@@ -9,14 +9,13 @@ from xml.etree.ElementTree import Element
 from bridge import media
 from bridge.events import Denied
 from bridge.model import Attachment, Delivery
-from bridge.xmpp import xml
+from bridge.xmpp import fallbacks, xml
 
 OOB = "jabber:x:oob"  # XEP-0066
 SHARING = "urn:xmpp:sfs:0"  # XEP-0447
 METADATA = "urn:xmpp:file:metadata:0"  # XEP-0446
 URL_DATA = "http://jabber.org/protocol/url-data"  # XEP-0103
-FALLBACK = "urn:xmpp:fallback:0"  # XEP-0428
-OOB_TAG, SHARING_TAG, FALLBACK_TAG = f"{{{OOB}}}x", f"{{{SHARING}}}file-sharing", f"{{{FALLBACK}}}fallback"
+OOB_TAG, SHARING_TAG = f"{{{OOB}}}x", f"{{{SHARING}}}file-sharing"
 
 MOST = 20  # files in one stanza
 _LONGEST_URL = 4_000
@@ -44,7 +43,7 @@ def write(delivery: Delivery, file: Attachment, url: str, domain: str, now: floa
         f"<message from='{xml.attribute(delivery.sender)}' to='{xml.attribute(delivery.recipient)}'"
         f" type='chat' id='{stanza_id}'>{inside}<request xmlns='urn:xmpp:receipts'/>"
         f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/><store xmlns='urn:xmpp:hints'/>"
-        f"{_delay(delivery.message.written_at, domain, now)}</message>"
+        f"{delay(delivery.message.written_at, domain, now)}</message>"
     )
 
 
@@ -57,11 +56,12 @@ def _shared(file: Attachment, url: str) -> str:
         f"<media-type>{xml.text(file.media_type)}</media-type><name>{xml.text(file.name)}</name>"
         f"<size>{file.size}</size></file><sources>"
         f"<url-data xmlns='{URL_DATA}' target='{target}'/></sources></file-sharing>"
-        f"<fallback xmlns='{FALLBACK}' for='{SHARING}'><body/></fallback>"
+        f"<fallback xmlns='{fallbacks.FALLBACK}' for='{SHARING}'><body/></fallback>"
     )
 
 
-def _delay(written_at: float, domain: str, now: float) -> str:
+def delay(written_at: float, domain: str, now: float) -> str:
+    """When it was written, if that is a while ago (XEP-0203)."""
     if now - written_at <= _LATE_AFTER:
         return ""
     stamp = datetime.fromtimestamp(written_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -145,17 +145,6 @@ def _name(url: str) -> str:
 def _without(stanza: Element, body: str, shared: dict[str, Attachment]) -> str:
     """A body less the part that stands there for clients that know no files (XEP-0428), and less the
     URLs where they stand alone on a line."""
-    for child in stanza:
-        if child.tag == FALLBACK_TAG and child.get("for") in (SHARING, OOB):
-            body = _less_fallback(body, child.find(f"{{{FALLBACK}}}body"))
+    body = fallbacks.without(stanza, body, (SHARING, OOB, fallbacks.REPLY))
     lines = [line for line in body.split("\n") if line.strip() not in shared]
     return re.sub(r"\A\s*\n|\s+\Z", "", "\n".join(lines))
-
-
-def _less_fallback(body: str, marked: Element | None) -> str:
-    if marked is None:
-        return body
-    start, end = marked.get("start", ""), marked.get("end", "")
-    if start.isdigit() and end.isdigit() and int(start) <= int(end) <= len(body):
-        return body[: int(start)] + body[int(end) :]
-    return "" if not start and not end else body

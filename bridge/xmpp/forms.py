@@ -18,6 +18,8 @@ _TYPES = {
     Kind.CHOICE: "list-single",
     Kind.NUMBER: "text-single",
     Kind.JID: "jid-single",
+    Kind.SECRET: "text-private",
+    Kind.JIDS: "jid-multi",
     Kind.ADDRESS: "text-single",
 }
 
@@ -53,7 +55,9 @@ def _field(one: Field, value: str, language: str) -> str:
 
 
 def _values(one: Field, value: str) -> str:
-    if one.kind is Kind.LONG:
+    if one.kind is Kind.SECRET:
+        return ""  # not even to who typed it: forms travel
+    if one.kind in (Kind.LONG, Kind.JIDS):
         return "".join(f"<value>{xml.text(line)}</value>" for line in value.split("\n")) if value else ""
     if one.kind is Kind.BOOL:
         return f"<value>{'1' if value == '1' else '0'}</value>"

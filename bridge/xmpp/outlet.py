@@ -5,7 +5,7 @@ is not proven is not sent. Decides nothing about when to try again but the reaso
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -84,11 +84,19 @@ class XmppOutlet:
         # Writes what the user wrote elsewhere as a stanza of their own, where the server lets us
         # (XEP-0356); None: it does not, and such a delivery ends without a stanza.
         self.write_own: Callable[[Delivery, float], str | None] = lambda _delivery, _now: None
+        # Waits, not for long, until the server has told whether it lets us; set beside `write_own`.
+        self.settled: Callable[[], Awaitable[None]] = _at_once
+        # What must come before a batch (its senders into the rosters), and who hears of what has gone.
+        self.ahead: Callable[[Sequence[Delivery]], Awaitable[None]] = _nothing
+        self.gone: Callable[[Sequence[Delivery]], None] = lambda _deliveries: None
 
     async def send(self, batch: Sequence[Delivery]) -> Mapping[DeliveryId, Fate]:
         if not await self._wire.wait_connected(PATIENCE):
             return {delivery.id: _NOT_CONNECTED for delivery in batch}
         try:
+            if any(delivery.kind is Kind.OWN for delivery in batch):
+                await self.settled()
+            await self.ahead(batch)
             urls = await self._put_files(batch)
         except StreamLost:
             return {delivery.id: _NOT_PROVEN for delivery in batch}
@@ -96,13 +104,17 @@ class XmppOutlet:
         if not written:
             return fates
         watched = {
-            (delivery.stanza_id, xml.bare(delivery.recipient)): delivery.id
+            (delivery.stanza_id, _who_answers(delivery)): delivery.id
             for delivery, _ in written
             if delivery.kind is not Kind.ERROR
         }
+        own = {delivery.id for delivery, _ in written if delivery.kind is Kind.OWN}
 
         def told(delivery_id: DeliveryId, error: ClientError) -> None:
-            fates[delivery_id] = errors.fate(error.condition, error.error_type)
+            if delivery_id in own:  # it has gone already; the user's clients do not show it, that is all
+                log.warning("the chat server did not take a user's own message", condition=error.condition)
+            else:
+                fates[delivery_id] = errors.fate(error.condition, error.error_type)
 
         self._wire.watch(watched, told)
         try:
@@ -111,6 +123,7 @@ class XmppOutlet:
             return fates | {delivery.id: _NOT_PROVEN for delivery, _ in written if delivery.id not in fates}
         finally:
             self._wire.unwatch(watched)
+        self.gone([delivery for delivery, _ in written if delivery.id not in fates])
         return {delivery.id: Sent() for delivery, _ in written} | fates
 
     async def _put_files(self, batch: Sequence[Delivery]) -> dict[DeliveryId, str]:
@@ -161,6 +174,20 @@ class XmppOutlet:
                 break
             written.append((delivery, stanza))
         return fates, written
+
+
+async def _at_once() -> None:
+    """There is nothing to wait for."""
+
+
+async def _nothing(_batch: Sequence[Delivery]) -> None:
+    """Nothing need come before."""
+
+
+def _who_answers(delivery: Delivery) -> str:
+    """Where an error about this delivery would come from: an own message is wrapped for the user's server."""
+    user = xml.bare(delivery.recipient)
+    return user.rpartition("@")[2] if delivery.kind is Kind.OWN else user
 
 
 def _file_of(delivery: Delivery) -> Attachment | None:

@@ -3,17 +3,26 @@
 Contacts belong to the store. What answers many is sent by `paced`, so that messages pass in between.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
 from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
-from bridge.xmpp import errors, xml
+from bridge.i18n import translate
+from bridge.model import Contact
+from bridge.options import ZONE
+from bridge.xmpp import avatars, disco, errors, moods, words, xml
 
 Work = Callable[[], Awaitable[None]]
+
+_OURS = ("", words.ALIAS)
+_ROOM = "{http://jabber.org/protocol/muc}x"
+_FEW = 100  # contacts that are asked about by name
+_STALE_AFTER = 9 * 86400.0  # seconds: older words hold for good
 
 
 class Post(Protocol):
@@ -33,21 +42,46 @@ def show_of(transport: Transport) -> str:
     return "away" if transport.adapter.capabilities.identity == ("gateway", "smtp") else ""
 
 
-def stanza(sender: str, recipient: str, kind: str = "", show: str = "") -> str:
-    """A presence stanza; without a kind it says available."""
+def stanza(
+    sender: str, recipient: str, kind: str = "", show: str = "", caps: str = "", status: str = ""
+) -> str:
+    """A presence stanza; without a kind it says available, and what its sender can do (`caps`, XML)."""
     about = f" type='{kind}'" if kind else ""
-    inside = f"><show>{show}</show></presence>" if show else "/>"
+    showing = f"<show>{show}</show>" if show else ""
+    if status:
+        showing += f"<status>{xml.text(status)}</status>"
+    inside = f">{showing}{caps}</presence>" if showing or caps else "/>"
     return f"<presence from='{xml.attribute(sender)}' to='{xml.attribute(recipient)}'{about}{inside}"
 
 
-class Presence:
-    """One transport's presence desk."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a transport cannot send just now: a sentence, and since when (seconds since 1970)."""
 
-    def __init__(self, transport: Transport, gateway: Gateway, post: Post) -> None:
+    reason: str
+    since: float
+
+
+class Presence:
+    """One transport's presence desk. `trouble` is set by its component; `came` hears of users who come."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        gateway: Gateway,
+        post: Post,
+        *,
+        came: Callable[[str, str], None] = lambda _user, _full: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._transport = transport
         self._gateway = gateway
         self._post = post
+        self._came_hook = came
+        self._clock = clock
+        self.trouble: Trouble | None = None
         self._show = show_of(transport)
+        self._caps = disco.Shown(transport).caps
         self._life = 0  # which stream this is: what was heard on an earlier one says nothing any more
         self._online: dict[str, set[str]] = {}  # bare JID of a registered user → full JIDs
         self._probes: dict[str, dict[str, None]] = {}  # bare JID → nodes asked for, in order
@@ -59,6 +93,8 @@ class Presence:
         match received.get("type"):
             case None if not local:
                 return partial(self._came, user, sender, self._life)
+            case None if received.find(_ROOM) is not None:
+                return self._no_room
             case "unavailable" if not local:
                 return partial(self._went, user, sender)
             case "subscribe":
@@ -73,6 +109,15 @@ class Presence:
         """Whether this bare JID is known to be available; one whose presence we don't see never is."""
         return user in self._online
 
+    def clients_of(self, user: str) -> tuple[str, ...]:
+        """The full JIDs under which a user is known to be online."""
+        return tuple(self._online.get(user, ()))
+
+    @property
+    def online(self) -> tuple[str, ...]:
+        """The bare JIDs of all users who are known to be online."""
+        return tuple(self._online)
+
     def forget(self) -> None:
         """The stream is gone: who is online is unknown again."""
         self._life += 1
@@ -85,7 +130,13 @@ class Presence:
         """Tell all users that the transport is here and ask who is online; those who answer get more."""
         jid = self._transport.jid
         users = await self._gateway.users_of(self._transport.name)
-        await self._post.paced(stanza(jid, user, kind) for user in users for kind in ("", "probe"))
+        await self._post.paced(
+            text for user in users for text in (self.transport_here(user), stanza(jid, user, "probe"))
+        )
+
+    async def tell_trouble(self) -> None:
+        """The transport's trouble has begun or ended: whoever is online sees it."""
+        await self._post.paced(self.transport_here(user) for user in self.online)
 
     async def farewell(self) -> None:
         """Unavailable to all users; to those who are online from each contact too."""
@@ -97,14 +148,11 @@ class Presence:
     def welcome(self, user: str) -> Iterator[str]:
         """To a user who has just registered: ask for its presence, show ours."""
         yield stanza(self._transport.jid, user, "subscribe")
-        yield stanza(self._transport.jid, user)
+        yield self.transport_here(user)
 
-    def goodbye(self, user: str, locals_: Iterable[str]) -> Iterator[str]:
-        """To a user who left: every subscription ends, the transport's last (XEP-0100 section 4.3)."""
+    def gone(self, user: str) -> None:
+        """The user has left the transport."""
         self._online.pop(user, None)
-        for jid in (*(f"{local}@{self._transport.jid}" for local in locals_), self._transport.jid):
-            for kind in ("unsubscribe", "unsubscribed", "unavailable"):
-                yield stanza(jid, user, kind)
 
     # --- what users tell us ---
 
@@ -116,7 +164,36 @@ class Presence:
         await self._gateway.came_back(self._transport.name, user)
         if first:
             # Later resources' servers probe each contact themselves (RFC 6121 section 4.3).
-            await self._post.paced([stanza(jid, user, show=self._show) for jid in await self._contacts(user)])
+            contacts = (await self._contacts(user)).values()
+            await self._post.paced(await self._looks(user, list(contacts)))
+            self._came_hook(user, full)
+
+    async def look_again(self, user: str, changed: Iterable[Contact]) -> None:
+        """These contacts look different now: an online user who sees their presence gets it again."""
+        if user in self._online:
+            await self._post.paced(await self._looks(user, [one for one in changed if one.subscribed]))
+
+    async def show(self, user: str, locals_: Sequence[str]) -> None:
+        """Tell an online user the presence of those of these contacts that they see."""
+        if user in self._online:
+            wanted = {self._jid(local) for local in locals_}
+            contacts = await self._contacts(user)
+            looks = await self._looks(user, [one for jid, one in contacts.items() if jid in wanted])
+            await self._post.paced(looks)
+
+    async def show_times(self, user: str) -> None:
+        """When contacts wrote last is to be said anew: it is another day, or another clock."""
+        wrote = await self._gateway.rosters.last_wrote(self._transport.name, user)
+        await self.show(user, [local for local, at in wrote.items() if self._clock() - at < _STALE_AFTER])
+
+    async def new_day(self) -> None:
+        """What said a time of day says a weekday now, and a weekday a date."""
+        for user in self.online if self._show else ():
+            await self.show_times(user)
+
+    async def _no_room(self) -> None:
+        """A client takes a contact for a room that it may enter (XEP-0045 section 7.2)."""
+        raise replace(errors.NO_ROOMS)
 
     async def _went(self, user: str, full: str) -> None:
         resources = self._online.get(user)
@@ -138,21 +215,22 @@ class Presence:
         probed = self._probes.pop(user, {})
         known = await self._contacts(user)
         registered = await self._gateway.line_of(self._transport.name, user) is not None
-        for local in probed:
-            jid = self._jid(local)
-            if jid in known:
-                self._post.reply(stanza(jid, user, show=self._show))
-            elif not local and registered:
-                self._post.reply(stanza(jid, user))
-            else:
+        shown = {self._jid(local): local for local in probed}
+        seen = [known[jid] for jid, local in shown.items() if local and jid in known]
+        self._post.reply(*await self._looks(user, seen))
+        for jid, local in shown.items():
+            if registered and local in _OURS:
+                self._post.reply(self._own(local, user))
+            elif jid not in known:
                 self._post.reply(stanza(jid, user, "unsubscribed"))  # RFC 6121 section 4.3.2
 
     async def _subscribe(self, user: str, local: str, asked: dict[str, str]) -> None:
         """Yes to whom the user may write to, and the same question back; or no, with the reason."""
         jid = self._jid(local)
+        contact = None
         try:
-            if local:
-                await self._gateway.add_contact(self._transport.name, user, local)
+            if local not in _OURS:
+                contact = await self._gateway.add_contact(self._transport.name, user, local)
             elif await self._gateway.line_of(self._transport.name, user) is None:
                 raise replace(errors.NOT_REGISTERED)  # raised itself it would gather tracebacks
         except Denied as denied:
@@ -160,21 +238,56 @@ class Presence:
             refusal = errors.answer("presence", asked, denied, self._transport.jid, language)
             self._post.reply(refusal, stanza(jid, user, "unsubscribed"))
             return
-        show = self._show if local else ""
-        self._post.reply(
-            stanza(jid, user, "subscribed"), stanza(jid, user, "subscribe"), stanza(jid, user, show=show)
-        )
+        looks = await self._looks(user, [contact]) if contact is not None else [self._own(local, user)]
+        self._post.reply(stanza(jid, user, "subscribed"), stanza(jid, user, "subscribe"), *looks)
+        if contact is not None:
+            self._came_hook(user, "")  # it may want its name and group in the roster
 
     async def _unsubscribe(self, user: str, local: str) -> None:
         jid = self._jid(local)
-        if local:
+        if local not in _OURS:
             await self._gateway.drop_contact(self._transport.name, user, local)
         kinds = ("unsubscribed", "unavailable", "unsubscribe") if local else ("unsubscribed", "unavailable")
         self._post.reply(*(stanza(jid, user, kind) for kind in kinds))
 
-    async def _contacts(self, user: str) -> dict[str, None]:
+    async def _contacts(self, user: str) -> dict[str, Contact]:
         contacts = await self._gateway.contacts_of(self._transport.name, user)
-        return {self._jid(contact.local): None for contact in contacts}
+        return {self._jid(contact.local): contact for contact in contacts}
+
+    def _own(self, local: str, user: str) -> str:
+        """The presence of the transport, or of its other name."""
+        return stanza(self._jid(local), user) if local else self.transport_here(user)
+
+    def transport_here(self, user: str) -> str:
+        """The transport's own presence, which tells its trouble if it has some."""
+        jid = self._transport.jid
+        if self.trouble is None:
+            return stanza(jid, user, caps=self._caps(""))
+        language = self._gateway.languages.of(user)
+        reason = translate(self.trouble.reason, language)
+        told = moods.trouble(reason, self.trouble.since, None, language)
+        return stanza(jid, user, show="xa", caps=self._caps(""), status=told)
+
+    async def _looks(self, user: str, contacts: Sequence[Contact]) -> list[str]:
+        """The presence of contacts: of those who are away when they wrote last, if they ever did."""
+        told: dict[str, str] = {}
+        if contacts and self._show:
+            few = [one.local for one in contacts] if len(contacts) <= _FEW else []
+            wrote = await self._gateway.rosters.last_wrote(self._transport.name, user, few)
+            line = await self._gateway.line_of(self._transport.name, user)
+            zone = moods.zone_of(line.choices.get(ZONE, "")) if line is not None else None
+            language, now = self._gateway.languages.of(user), self._clock()
+            told = {local: moods.last_wrote(at, now, zone, language) for local, at in wrote.items()}
+        return [
+            stanza(
+                self._jid(one.local),
+                user,
+                show=self._show,
+                caps=self._caps(one.local) + avatars.update(one.photo),
+                status=told.get(one.local, ""),
+            )
+            for one in contacts
+        ]
 
     def _jid(self, local: str) -> str:
         return f"{local}@{self._transport.jid}" if local else self._transport.jid

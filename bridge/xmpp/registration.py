@@ -9,13 +9,13 @@ from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
 from bridge.i18n import Phrase, tr, translate
 from bridge.model import Line
-from bridge.ports import BadAddress
 from bridge.xmpp import xml
 from bridge.xmpp.bot import Bot
 from bridge.xmpp.presence import Post
 
 NAMESPACE = "jabber:iq:register"
 QUERY = f"{{{NAMESPACE}}}query"
+_MOST_OFFERED = 100  # addresses in a form
 CODE = "misc"  # XEP-0077 section 14.1 has no field for invitations but this one
 
 _FORM = f"{{{xml.DATA_FORM}}}"
@@ -154,9 +154,8 @@ class Registration:
         line = await self._gateway.line_of(self._transport.name, user)
         if request.get("type") == "get":
             invited = line is None and not self._gateway.may_use(user)
-            form = payload(
-                self._transport, line, self._choices(user), self._language(request), invited=invited
-            )
+            choices = (await self._gateway.free_addresses(self._transport.name, user))[:_MOST_OFFERED]
+            form = payload(self._transport, line, choices, self._language(request), invited=invited)
             self._answer(request, form)
             return
         wish = read(request[0], address_field(self._transport))
@@ -166,16 +165,6 @@ class Registration:
             self._answer(request)
         else:
             await self._register(request, user, line, wish)
-
-    def _choices(self, user: str) -> Sequence[str]:
-        """Raises Denied for whom this transport does not serve."""
-        try:
-            choices = self._transport.adapter.own_addresses(user)
-        except BadAddress as error:
-            raise Denied(str(error), "not-allowed", "cancel") from error
-        if not choices:
-            raise Denied(tr("This gateway does not serve your account."), "not-allowed", "cancel")
-        return choices
 
     async def _register(self, request: Element, user: str, before: Line | None, wish: Filled) -> None:
         name = wish.name if wish.name is not None else before.name if before else ""
@@ -200,13 +189,4 @@ class Registration:
         await self._bot.follow(user, Reply("", leaves=tuple(contact.local for contact in contacts)))
 
     def _answer(self, request: Element, inside: str = "") -> None:
-        self._post.reply(result(request, inside))
-
-
-def result(request: Element, inside: str = "") -> str:
-    """The result of an IQ request, from whom it was for, with its own id."""
-    sender, recipient = (xml.attribute(request.get(name, "")) for name in ("to", "from"))
-    return (
-        f"<iq from='{sender}' to='{recipient}' id='{xml.attribute(request.get('id', ''))}' type='result'>"
-        f"{inside}</iq>"
-    )
+        self._post.reply(xml.result(request, inside))

@@ -11,11 +11,12 @@ from xml.etree.ElementTree import Element
 from bridge.events import ChatState, ClientError, ClientReceipt, Denied, Displayed, Retracted, Written
 from bridge.model import Attachment, Delivery, Kind, Message
 from bridge.options import KNOWN_SUBJECT, LEAD, REACTION, REACTS_TO
-from bridge.xmpp import afterthoughts, errors, files, xml
+from bridge.xmpp import afterthoughts, errors, fallbacks, files, xml
 
 LATE_AFTER = 30.0  # seconds: older messages carry the time at which they were written (XEP-0203)
 LONGEST_BODY = 200_000  # bytes on the wire: Prosody ends the whole stream at 512 KiB, a client's at 256
 LONGEST_SUBJECT = 1_000
+LONGEST_ID = 256  # characters: a receipt must name it, so it is kept whole
 CUT = "\n\n[This message is longer than a chat can carry. The rest of it was left out here.]"
 
 _BODY, _SUBJECT, _THREAD, _ORIGIN, _REPLY, _REQUEST, _RECEIVED, _CIPHER = range(8)
@@ -72,6 +73,8 @@ def read(stanza: Element) -> Reading:
         return None
     if kind == "groupchat":
         return errors.NO_ROOMS
+    if len(stanza.get("id") or "") > LONGEST_ID:
+        return errors.LONG_ID
     found: dict[int, Element] = {}
     for child in stanza:
         meaning = _TAGS.get(child.tag)
@@ -86,6 +89,8 @@ def read(stanza: Element) -> Reading:
             body, shared = files.read(stanza, body)
         except Denied as denied:
             return denied
+    if _REPLY in found and not shared:
+        body = fallbacks.without(stanza, body, (fallbacks.REPLY,))
     if (_CIPHER in found or _MARKED in found or body.startswith("?OTR")) and _hides_text(found, body):
         return errors.ENCRYPTED
     if (shared or (body and not body.isspace())) and _CIPHER not in found:
@@ -168,9 +173,10 @@ def _write_message(delivery: Delivery, domain: str, now: float) -> str:
     if REACTS_TO in message.options:
         return _write_reaction(delivery, message, domain, now)
     stanza_id = xml.attribute(delivery.stanza_id)
-    shown = message.subject if KNOWN_SUBJECT not in message.options else ""
-    subject = f"<subject>{xml.text_within(shown, LONGEST_SUBJECT)}</subject>" if shown else ""
     words = message.options.get(LEAD, "") + message.body
+    # Clients that show subjects at all (converse.js) would show one twice that the text begins with.
+    known = KNOWN_SUBJECT in message.options or message.subject in words
+    subject = f"<subject>{xml.text_within(message.subject, LONGEST_SUBJECT)}</subject>" if not known else ""
     thread = f"<thread>{xml.text(message.thread)}</thread>" if message.thread else ""
     return (
         f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(words)}</body>{thread}"
@@ -256,11 +262,13 @@ def _body(words: str) -> str:
     return xml.text_within(words, LONGEST_BODY, CUT)
 
 
-def prompt(sender: str, recipient: str, stanza_id: str, words: str) -> str:
-    """A line of the gateway itself: kept out of archives (XEP-0334), since one can ask again."""
+def prompt(sender: str, recipient: str, stanza_id: str, words: str, *, link: str = "") -> str:
+    """A line of the gateway itself: kept out of archives (XEP-0334), since one can ask again. A `link` that
+    is all of it is marked as a file (XEP-0066)."""
+    file = f"<x xmlns='{files.OOB}'><url>{xml.text(link)}</url></x>" if link else ""
     return (
         f"<message from='{xml.attribute(sender)}' to='{xml.attribute(recipient)}' type='chat'"
-        f" id='{xml.attribute(stanza_id)}'><body>{xml.text(words)}</body>"
+        f" id='{xml.attribute(stanza_id)}'><body>{_body(words)}</body>{file}"
         "<no-store xmlns='urn:xmpp:hints'/></message>"
     )
 

@@ -15,6 +15,7 @@ log = structlog.get_logger()
 Work = Callable[[], Awaitable[None]]
 
 MOST_WAITING = 1_000  # past this the stream is not read
+MOST_OF_ONE = 200  # of one user; past this their requests are refused
 AT_A_TIME = 20  # users
 
 
@@ -42,6 +43,10 @@ class Turns:
         task = asyncio.create_task(self._work_off(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def is_full(self, key: str) -> bool:
+        """Whether so much waits under one key already that others would have to wait for it."""
+        return len(self._queues.get(key, ())) >= MOST_OF_ONE
 
     async def drained(self) -> None:
         """Wait until nothing waits and nothing works."""

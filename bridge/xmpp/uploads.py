@@ -207,5 +207,3 @@ async def _put(slot: Slot, path: Path, file: Attachment) -> None:
         raise NotUploaded(f"the upload broke: {type(error).__name__}") from error
     finally:
         opened.close()
-
-

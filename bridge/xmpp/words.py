@@ -3,6 +3,10 @@
 from bridge.events import Transport
 from bridge.i18n import Phrase, tr, translate
 
+# Another name of the gateway: converse.js and Dino start no chat with a bare domain, and converse.js shows
+# what a domain says as announcements that nobody can answer.
+ALIAS = "help"
+
 _EXAMPLES = {"smtp": "alice@example.com", "sms": "+1 202 555 0142"}
 
 
@@ -13,6 +17,7 @@ def welcome(transport: Transport, address: str, language: str) -> str:
         for text in (
             tr("Welcome! Your own address here is {address}.", address=address),
             _how_to_write(transport),
+            tr("If you cannot type here, write to {jid} instead.", jid=f"{ALIAS}@{transport.jid}"),
             _encryption(),
         )
     )

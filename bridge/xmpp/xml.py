@@ -4,6 +4,7 @@ Hot stanzas are written as ready text, so everything that came from outside pass
 """
 
 import re
+from xml.etree.ElementTree import Element
 
 COMPONENT = "jabber:component:accept"
 CLIENT = "jabber:client"
@@ -71,3 +72,10 @@ def bare(jid: str) -> str:
 def node(jid: str) -> str:
     """The local part of a JID; empty for a domain. (A resource may hold an `@`.)"""
     return jid.partition("/")[0].rpartition("@")[0]
+
+
+def result(request: Element, inside: str = "") -> str:
+    """The result of an IQ request, from whom it was for, with its own id."""
+    sender, recipient = (attribute(request.get(name, "")) for name in ("to", "from"))
+    identity = attribute(request.get("id", ""))
+    return f"<iq from='{sender}' to='{recipient}' id='{identity}' type='result'>{inside}</iq>"

@@ -149,7 +149,7 @@ async def test_an_account_that_cannot_be_opened_is_told_and_costs_nothing_else()
     box = MemoryInbox(brought=[Account(LineId(1), "mira@localhost", OWN, Seal([OTHER]).close(ACCOUNT))])
     desk = Desk("mail", DOMAINS, Seal([KEY]), Places(lookup=public), 10)
     async with desk.running(box):
-        assert desk.sender(OWN) is None
+        assert await desk.sender(OWN) is None
     ((jid, words),) = box.told
     assert jid == "mira@localhost"
     assert "bring it again" in words

@@ -404,7 +404,16 @@ def test_case_13_a_mail_to_several_people_says_who_else_got_it() -> None:
             To='"Ray, Tom" <tom@x.example>',
         )
     )
-    assert chat(found) == "👥 Also to Ray Tom, Eva, b@x.example and c@x.example\nSaturday?"
+    assert chat(found) == "Saturday?"
+    assert found.group is not None
+    assert list(found.group.people.items()) == [
+        ("alice@example.com", "Alice Ray"),
+        ("tom@x.example", "Ray Tom"),
+        ("eva@x.example", "Eva"),
+        ("b@x.example", ""),
+        ("c@x.example", ""),
+    ]
+    assert (found.group.count, found.group.named) == (5, True)
     assert found.memo[MEMO_OTHERS] == (
         "Alice Ray <alice@example.com>, Ray Tom <tom@x.example>, Eva <eva@x.example>, "
         "b@x.example, c@x.example"

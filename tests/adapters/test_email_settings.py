@@ -116,3 +116,18 @@ def test_domains_are_kept_as_a_labels() -> None:
         {**TABLE, "domains": ["Bücher.example"], "address": "{user}@bücher.example"}
     )
     assert settings.domains == ("xn--bcher-kva.example",)
+
+
+PLACES = {"imap": "127.0.0.1:1143", "imap_tls": "none", "smtp": "127.0.0.1:1025", "smtp_tls": "none"}
+
+
+def test_the_servers_of_a_domain_may_be_named_for_everybody() -> None:
+    provider = {"domains": ["Family.example"], **PLACES, "proves": True}
+    made = EmailSettings.model_validate({**TABLE, "accounts": {"allowed": True, "provider": [provider]}})
+    assert made.accounts.provider[0].domains == ("family.example",)
+    for changes, words in (
+        ({"imap": "mail.example.org:143"}, "would go to mail.example.org:143 in clear"),
+        ({"smtp": "mail.example.org"}, "is not HOST:PORT"),
+        ({"domains": []}, "at least 1"),
+    ):
+        assert words in fault(accounts={"allowed": True, "provider": [{**provider, **changes}]})

@@ -10,7 +10,7 @@ from bridge.demo.phone import TwilioStandIn
 from bridge.demo.texts import Goes, Refuse
 from tests.adapters.contract import AdapterContract, FarEnd
 from tests.support import twilio_contract
-from tests.support.contract_tour import tour
+from tests.support.contract_tour import phone_tour, tour
 from tests.support.sms import ACCOUNT, ALICE, OURS, TOKEN
 
 NOBODY = "+15550009999"
@@ -79,3 +79,11 @@ async def test_everything_that_is_asked_of_twilio_stands_in_its_own_file() -> No
     asked = {name.rpartition(" ")[2] for name in report.parameters}
     assert {"To", "From", "Body", "MediaUrl", "StatusCallback", "ValidityPeriod", "SmartEncoded", "DateSent>",
             "MessagingServiceSid", "SmsUrl", "SmsMethod", "PhoneNumber"} <= asked  # fmt: skip
+    assert report.lines()[-1].endswith("none refused.")
+
+
+async def test_everything_that_is_asked_of_a_phone_stands_in_its_app_s_description() -> None:
+    report = await phone_tour()
+    assert report.faults == []
+    assert {"POST /messages", "GET /messages", "GET /webhooks", "POST /webhooks"} <= set(report.requests)
+    assert {"sms:received", "sms:delivered", "mms:downloaded"} <= set(report.events)

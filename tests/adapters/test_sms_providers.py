@@ -1,6 +1,7 @@
 """Every provider of texts passes the same: Twilio, what speaks like it, and a phone of one's own."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from aiohttp import web
 
+from adapters.sms import android
 from adapters.sms.adapter import SmsAdapter
 from adapters.sms.settings import SmsSettings
 from bridge.demo.phone import TwilioStandIn
@@ -21,8 +23,9 @@ from bridge.ports import Context, Fate, Forgetful, MaybeSent, Refused, Scope, Se
 from tests.adapters.contract import AdapterContract, FarEnd, MemoryInbox
 from tests.support import twilio_contract
 from tests.support.android import AndroidStandIn
-from tests.support.sms import ACCOUNT, ALICE, OURS, TOKEN, delivery
+from tests.support.sms import ACCOUNT, ALICE, OURS, TOKEN, delivery, shown
 
+SECOND = "+15550001001"
 PROJECT = "8e2b6c0a-0c1e-4a53-9a3c-7f1d5a1f0b2c"
 KEY = "a signing key"
 ANDROID: Mapping[str, Any] = {
@@ -64,14 +67,16 @@ async def it(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def world(provider: str) -> AsyncIterator[World]:
+async def world(
+    provider: str, *, old: bool = False, numbers: Sequence[str] = (OURS,), **settings: Any
+) -> AsyncIterator[World]:
     twilio_contract.prepare()
     contract = twilio_contract.Report()
     async with AsyncExitStack() as stack:
         base, serve = await stack.enter_async_context(hooks())
         far: Any
         if provider == "android":
-            far = AndroidStandIn(OURS, "sms", "p", KEY)
+            far = AndroidStandIn(OURS, "sms", "p", KEY, old=old)
             table = {**ANDROID, "api_url": await stack.enter_async_context(far.running())}
         else:
             account = ACCOUNT if provider == "twilio" else PROJECT
@@ -84,10 +89,16 @@ async def world(provider: str) -> AsyncIterator[World]:
             "sms", "example.org", base, lambda purpose: sha256(purpose.encode()).digest(),
             memory=Forgetful(lambda: now[0]),
         )  # fmt: skip
-        table |= {"segments_per_day": 0, "new_numbers_per_day": 0, "timeout_seconds": 1.0}
+        table |= {
+            "numbers": numbers,
+            **settings,
+            "segments_per_day": 0,
+            "new_numbers_per_day": 0,
+            "timeout_seconds": 1.0,
+        }
         adapter = SmsAdapter(SmsSettings.model_validate(table), context, clock=lambda: now[0])
         serve.append(adapter)
-        inbox = MemoryInbox({OURS})
+        inbox = MemoryInbox(set(numbers))
         await stack.enter_async_context(adapter.running(inbox))
         if provider == "android":
             await adapter.set_up(apply=True)
@@ -284,6 +295,61 @@ async def test_a_second_post_of_the_same_text_is_refused_by_the_phone_itself() -
         assert await it.send(one) == await it.send(one)
         assert len(it.far.sent_to(ALICE)) == 1
         assert [status for method, _, status in it.far.exchanges if method == "POST"][-2:] == [202, 409]
+
+
+# --- pictures and several numbers on a phone ---
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 50
+
+
+async def test_a_picture_message_is_posted_whole_and_comes_in_once() -> None:
+    async with world("android") as it:
+        part = {"contentType": "image/png", "name": "a.png", "size": 58,
+                "data": base64.b64encode(PNG).decode()}  # fmt: skip
+        lost = {"contentType": "video/mp4", "name": None, "size": 9, "data": None}
+        payload = await it.far.picture_arrives(ALICE, "look", part, lost, subject="Flat")
+        await it.far.emit("mms:downloaded", payload)
+        first, second = it.inbox.accepted
+        assert first.dedupe == second.dedupe
+        assert [(one.name, one.data) for one in first.files] == [("a.png", PNG)]
+        assert shown(first) == "Flat\nlook\n(A video came with this text. It was not handed over.)"
+
+
+async def test_an_app_too_old_to_post_pictures_announces_them_and_the_admin_hears_of_it() -> None:
+    async with world("android", old=True) as it:
+        assert any("update the app" in line for line in await set_up_anew(it))
+        await it.far.picture_arrives(ALICE, "look", subject="Flat")
+        assert shown(it.inbox.accepted[0]) == "Flat\n(a picture message came; it can be seen on the phone)"
+        # The app is updated: pictures come whole from now on, and are announced no more.
+        it.far.old = False
+        assert any("mms:downloaded" in line for line in await it.adapter.set_up(apply=True))
+        assert {one["event"] for one in it.far.hooks.values()} == set(android.EVENTS)
+        assert await it.adapter.set_up(apply=False) == []
+
+
+async def set_up_anew(it: World) -> Sequence[str]:
+    it.far.hooks.clear()
+    return await it.adapter.set_up(apply=True)
+
+
+async def test_a_text_comes_to_the_number_that_is_named_or_that_its_sim_has() -> None:
+    async with world("android", numbers=(OURS, SECOND), sims={OURS: 1, SECOND: 2}) as it:
+        await it.far.arrives(ALICE, "by sim", sim=2)
+        await it.far.arrives(ALICE, "by name", sim=1, recipient=SECOND)
+        await it.far.arrives(ALICE, "as usual", sim=1)
+        assert [one.recipient for one in it.inbox.accepted] == [SECOND, SECOND, OURS]
+        await it.send(delivery("hello", sender=SECOND))
+        assert it.far.asked[-1]["simNumber"] == 2
+
+
+async def test_a_text_cancelled_on_the_phone_has_failed() -> None:
+    async with world("android") as it:
+        it.far.usual = Goes(())
+        await it.send(delivery("hello"))
+        (text,) = it.far.sent_to(ALICE)
+        await it.far.emit("sms:cancelled", {"messageId": text.sid, "phoneNumber": ALICE, "simNumber": 1})
+        assert [(one.outcome, one.delivery_id) for one in it.inbox.reports] == [(Outcome.FAILED, 1)]
+        assert "cancelled on the phone" in it.inbox.reports[0].reason
 
 
 NOBODY = "+15550009999"

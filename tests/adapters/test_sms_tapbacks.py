@@ -39,8 +39,9 @@ def test_a_text_is_a_reaction_or_not(body: str, found: Tapback | None) -> None:
 
 @pytest.mark.parametrize("emoji", ["👍", "❤️", "👎", "😂", "‼️", "❓", "🎉"])
 def test_what_is_written_is_read_again(emoji: str) -> None:
-    again = tapbacks.read(tapbacks.write(emoji, "See you at six"))
-    assert again == Tapback(emoji, "See you at six")
+    for removed in (False, True):
+        again = tapbacks.read(tapbacks.write(emoji, "See you at six", removed=removed))
+        assert again == Tapback(emoji, "See you at six", removed=removed)
     long = tapbacks.read(tapbacks.write(emoji, "word " * 50))
     assert long is not None
     assert is_about(long.quoted, "word " * 50)

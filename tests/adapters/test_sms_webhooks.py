@@ -10,7 +10,7 @@ import pytest
 from bridge.demo.texts import Goes, signature
 from bridge.model import Outcome
 from bridge.ports import TakesWebhooks, TellsHealth, WebRequest, WebResponse
-from tests.support.sms import ALICE, OURS, TOKEN, Rig, delivery, rig
+from tests.support.sms import ALICE, OURS, TOKEN, Rig, delivery, rig, shown
 
 TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 SID = "SM" + "0" * 32
@@ -152,9 +152,9 @@ async def test_a_signed_form_without_its_sid_is_no_text() -> None:
 @pytest.mark.parametrize(
     ("changes", "body"),
     [
-        ({"Body": "look", "NumMedia": "1", "MediaContentType0": "image/jpeg"}, "look\n(a picture came"),
-        ({"Body": "", "NumMedia": "1", "MediaContentType0": "video/mp4"}, "(a video came"),
-        ({"Body": "", "NumMedia": "2", "MediaContentType0": "text/vcard"}, "(a file came"),
+        ({"Body": "look", "NumMedia": "1", "MediaContentType0": "image/jpeg"}, "look\n(A picture came"),
+        ({"Body": "", "NumMedia": "1", "MediaContentType0": "video/mp4"}, "(A video came"),
+        ({"Body": "", "NumMedia": "2", "MediaContentType0": "text/vcard"}, "(A file came"),
         ({"Body": ""}, "(an empty text)"),
         ({"Body": "x", "NumMedia": "many"}, "x"),
     ],
@@ -164,7 +164,7 @@ async def test_files_are_told_of(changes: dict[str, str], body: str) -> None:
         answer = await it.adapter.webhook(signed(it, "/hooks/sms/message", text_form(**changes)))
         assert answer.status == 200
         await it.inbox.until(lambda: bool(it.inbox.accepted))
-        assert it.inbox.accepted[0].body.startswith(body)
+        assert shown(it.inbox.accepted[0]).startswith(body)
 
 
 @pytest.mark.parametrize(
@@ -260,3 +260,12 @@ async def test_the_adapter_has_the_optional_parts_of_the_port() -> None:
     async with rig() as it:
         assert isinstance(it.adapter, TakesWebhooks)
         assert isinstance(it.adapter, TellsHealth)
+
+
+async def test_a_text_to_a_group_names_the_others_where_twilio_does() -> None:
+    form = text_form(Body="party?", OtherRecipients0="+12025550150", OtherRecipients1="+12025550151")
+    async with rig() as it:
+        await it.adapter.webhook(signed(it, "/hooks/sms/message", form))
+        assert shown(it.inbox.accepted[0]) == (
+            "party?\n(To a group, with +12025550150, +12025550151. An answer reaches this person alone.)"
+        )

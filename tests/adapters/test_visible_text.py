@@ -5,6 +5,7 @@ import re
 import pytest
 
 from adapters.email.visible_text import from_mail, read_mail
+from tests.adapters.visible_text_mails import MAILS
 from tests.adapters.visible_text_samples import ADVERTS, ANSWER, ATTRIBUTIONS, BLOCKS, FORWARDS, HTML, PROSE
 
 QUOTED = "> Old words here\n> and more\n"
@@ -169,3 +170,10 @@ def test_a_text_signed_in_place_is_read_without_its_armor() -> None:
         "-----BEGIN PGP SIGNATURE-----\n\niQIzBAEBCgAdFiEE\n=abcd\n-----END PGP SIGNATURE-----\n"
     )
     assert from_mail(mail(body)) == "Hello Tom,\n-- two dashes"
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "body", "seen"), [one[1:] for one in MAILS], ids=[one[0] for one in MAILS]
+)
+def test_a_whole_mail_shows_what_is_new(subject: str, kind: str, body: str, seen: str) -> None:
+    assert from_mail(mail(body, kind=f"text/{kind}", subject=subject)) == seen

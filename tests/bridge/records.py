@@ -7,8 +7,8 @@ from typing import Any
 
 from bridge.model import Address, Incoming
 from bridge.store import people
+from bridge.store.drafts import Draft, Ground
 from bridge.store.engine import Store
-from bridge.store.recording import Draft, Ground
 from bridge.store.rows import hash_key
 from bridge.store.schema import migrate
 

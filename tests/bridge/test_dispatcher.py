@@ -13,6 +13,7 @@ from bridge.model import Delivery, DeliveryId, Kind
 from bridge.policy import RetryPolicy
 from bridge.ports import Capabilities, Fate, MaybeSent, Outlet, Refused, Scope, Sent, TryLater
 from bridge.store import recording
+from bridge.store.drafts import Draft
 from bridge.store.engine import Store, database_url
 from tests.bridge.records import a_store, draft
 
@@ -74,7 +75,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield store
 
 
-async def write(store: Store, dispatcher: Dispatcher | None, *drafts: recording.Draft) -> None:
+async def write(store: Store, dispatcher: Dispatcher | None, *drafts: Draft) -> None:
     answers = await store.do(recording.record_out, drafts, time.time())
     if dispatcher is not None:
         dispatcher.ring(lane for answer in answers for lane in answer.lanes)

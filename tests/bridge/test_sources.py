@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from bridge.model import Address, Envelope, Kind, State
 from bridge.ports import CheckedAccount, Displayed
-from bridge.store import claiming, inputs, people, recording, sources
+from bridge.store import accounts, claiming, inputs, people, recording, sources
 from bridge.store.engine import Store
 from bridge.store.tables import deliveries, messages
 from tests.bridge.records import GROUNDS, draft, incoming
@@ -44,26 +44,30 @@ def _breaks_after_keeping(connection: Connection) -> None:
 
 
 async def test_an_account_becomes_the_line_and_counts_while_the_line_has_its_address(store: Store) -> None:
-    line = await store.do(sources.bring, "mail", "mira@localhost", "Mira", OWN, 2.0)
+    line = await store.do(accounts.bring, "mail", "mira@localhost", "Mira", OWN, 2.0)
     assert line.address == "mira@family.example"
     await store.do(sources.keep, [], f"mail/account/{line.id}/inbox", "7:9")
-    (account,) = await store.look(sources.accounts_on, "mail")
+    (account,) = await store.look(accounts.accounts_on, "mail")
     assert (account.line_id, account.jid, account.sealed) == (line.id, "mira@localhost", b"sealed")
-    # Brought again: another password, perhaps another server, whose numbers are others.
-    await store.do(sources.bring, "mail", "mira@localhost", "Mira", replace(OWN, sealed=b"new"), 3.0)
-    assert [one.sealed for one in await store.look(sources.accounts_on, "mail")] == [b"new"]
+    # Brought again, with another password: what lies there since then is still to come.
+    await store.do(accounts.bring, "mail", "mira@localhost", "Mira", replace(OWN, sealed=b"new"), 3.0)
+    assert [one.sealed for one in await store.look(accounts.accounts_on, "mail")] == [b"new"]
+    assert await store.look(sources.cursor, f"mail/account/{line.id}/inbox") == "7:9"
+    # Another one: nothing old comes from it.
+    other = replace(OWN, address="mira@work.example")
+    await store.do(accounts.bring, "mail", "mira@localhost", "Mira", other, 3.0)
     assert await store.look(sources.cursor, f"mail/account/{line.id}/inbox") == ""
     # Back to an address of the gateway's own.
     await store.do(
         people.register, "mail", "mira@localhost", "Mira", ["mira@chat.example"], 4.0, move=True
     )
-    assert await store.look(sources.accounts_on, "mail") == []
+    assert await store.look(accounts.accounts_on, "mail") == []
 
 
 async def test_an_account_goes_with_its_user(store: Store) -> None:
-    await store.do(sources.bring, "mail", "mira@localhost", "Mira", OWN, 2.0)
+    await store.do(accounts.bring, "mail", "mira@localhost", "Mira", OWN, 2.0)
     await store.do(people.leave, "mail", "mira@localhost", 3.0)
-    assert await store.look(sources.accounts_on, "mail") == []
+    assert await store.look(accounts.accounts_on, "mail") == []
 
 
 async def test_what_is_told_once_is_not_told_again(store: Store) -> None:

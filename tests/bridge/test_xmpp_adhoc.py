@@ -16,6 +16,7 @@ from bridge.xmpp.pipeline import Pipeline
 from bridge.xmpp.presence import Presence
 from tests.bridge.desk import BOSS, MIRA, NOBODY, Desk, a_desk
 from tests.bridge.records import Clock
+from tests.bridge.xmpp_stand_in import rosters
 
 FORM = "{jabber:x:data}"
 ADMIN = "http://jabber.org/protocol/admin#"
@@ -31,8 +32,9 @@ class Wire:
         self.clock = Clock()
         transport = desk.gateway.transports["mail"]
         presence = Presence(transport, desk.gateway, self)
+        self.rosters = rosters(transport, desk.gateway, presence, self)
         pipeline = cast(Pipeline, None)  # forms wait for no line
-        bot = Bot(transport, desk.gateway, desk.services, self, presence, pipeline, desk.clock)
+        bot = Bot(transport, desk.gateway, desk.services, self, presence, self.rosters, pipeline, desk.clock)
         self.adhoc = AdHoc(transport, desk.gateway, desk.services, self, bot, self.clock)
 
     def reply(self, *stanzas: str) -> None:
@@ -190,11 +192,90 @@ async def test_a_client_that_opens_forms_without_end_keeps_the_last_ones(wire: W
     assert command(await wire.ask("find", session=sessions[-1], word="x")).get("status") == "completed"
 
 
+async def test_strangers_by_the_thousand_push_nobody_out(desk: Desk, wire: Wire) -> None:
+    """A server out there can invent as many of them as it likes."""
+    mine = command(await wire.ask("find")).get("sessionid", "")
+    for number in range(1_100):
+        await wire.ask("register", by=f"bot{number}@evil.example")
+    assert len(wire.adhoc._sessions) <= 101
+    assert command(await wire.ask("find", session=mine, word="x")).get("status") == "completed"
+
+
+async def test_what_is_too_long_is_neither_taken_nor_kept(wire: Wire) -> None:
+    session = command(await wire.ask("add")).get("sessionid", "")
+    answer = await wire.ask("add", session=session, address="a" * 300_000, name="Jana")
+    assert "too long" in note(answer)[1]
+    assert len(fields(answer)["address"]) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("<x xmlns='jabber:x:data' type='form'/>", "bad-payload"),
+        ("<x xmlns='jabber:x:data'/>", "bad-payload"),
+        (
+            "<x xmlns='jabber:x:data' type='result'><field var='word'><value>x</value></field></x>",
+            "bad-payload",
+        ),
+        ("<x xmlns='urn:example' type='submit'/>", "bad-payload"),
+        ("", "bad-payload"),
+        ("<x xmlns='jabber:x:data' type='submit'/>", "executing"),
+        ("<x xmlns='jabber:x:data' type='submit'><field/><field var='word'/></x>", "executing"),
+        ("<x xmlns='jabber:x:data' type='submit'><field var='word'><value/></field></x>", "executing"),
+        (
+            "<x xmlns='jabber:x:data' type='submit'><field var='word' type='hidden'><value>x</value></field>"
+            "</x>",
+            "completed",
+        ),
+        ("<x xmlns='jabber:x:data' type='cancel'/>", "canceled"),
+    ],
+)
+async def test_forms_of_every_kind_of_wrongness(wire: Wire, form: str, expected: str) -> None:
+    session = command(await wire.ask("find")).get("sessionid", "")
+    request = fromstring(
+        f"<iq from='{MIRA}/phone' to='mail.localhost' type='set' id='q9'>"
+        f"<command xmlns='{adhoc.NAMESPACE}' node='find' sessionid='{session}'>{form}</command></iq>"
+    )
+    await wire.adhoc.handle(request)
+    answer = wire.sent[-1]
+    if answer.get("type") == "error":
+        assert conditions(answer) == ["bad-request", expected]
+    else:
+        assert command(answer).get("status") == expected
+
+
+async def test_a_command_is_set_and_not_asked_for(wire: Wire) -> None:
+    request = fromstring(
+        f"<iq from='{MIRA}/phone' to='mail.localhost' type='get' id='q9'>"
+        f"<command xmlns='{adhoc.NAMESPACE}' node='contacts'/></iq>"
+    )
+    await wire.adhoc.handle(request)
+    assert conditions(wire.sent[-1]) == ["bad-request"]
+
+
+async def test_several_users_are_removed_with_one_form(wire: Wire, desk: Desk) -> None:
+    """XEP-0133 section 4.2: jid-multi."""
+    node = f"{ADMIN}delete-user"
+    first = await wire.ask(node, by=BOSS)
+    (asked,) = (f for f in first.iter(f"{FORM}field") if f.get("var") == "accountjids")
+    assert asked.get("type") == "jid-multi"
+    session = command(first).get("sessionid", "")
+    sure = await wire.ask(node, by=BOSS, session=session, accountjids=f"{MIRA}\n{BOSS}")
+    assert MIRA in (next(sure.iter(f"{FORM}instructions")).text or "")
+    done = await wire.ask(node, by=BOSS, session=session, sure="true")
+    assert note(done)[1].count("is removed from mail") == 2
+    assert await desk.gateway.users_of("mail") == []
+    await wire.rosters.part()
+    ends = {(one.get("to"), one.get("type")) for one in wire.sent if one.tag == "presence"}
+    assert (MIRA, "unsubscribed") in ends, "the roster of who was removed is cleaned, too"
+
+
 async def test_leaving_by_form_ends_every_subscription(desk: Desk, wire: Wire) -> None:
     await desk.says("add jana@x.org")
     session = command(await wire.ask("leave")).get("sessionid", "")
     done = await wire.ask("leave", session=session, action="complete", sure="1")
     assert command(done).get("status") == "completed"
+    await wire.rosters.part()
     ends = {(one.get("from"), one.get("type")) for one in wire.sent if one.tag == "presence"}
     for jid in (r"jana\40x.org@mail.localhost", "mail.localhost"):
         assert {(jid, kind) for kind in ("unsubscribe", "unsubscribed", "unavailable")} <= ends

@@ -45,7 +45,6 @@ def test_a_retraction_is_read_in_both_its_forms_and_its_fallback_is_no_message(
     [
         "<retract xmlns='urn:xmpp:message-retract:1'/>",
         "<apply-to xmlns='urn:xmpp:fasten:0' id='m1'><x xmlns='urn:example'/></apply-to>",
-        "<reactions xmlns='urn:xmpp:reactions:0' id='m1'/>",
         "<reactions xmlns='urn:xmpp:reactions:0'><reaction>👍</reaction></reactions>",
     ],
 )
@@ -60,6 +59,12 @@ def test_the_newest_reaction_counts() -> None:
     )
     assert isinstance(reading, Written)
     assert (reading.body, reading.reply_to, reading.options) == ("❤️", "m1", {"reaction": "❤️"})
+
+
+def test_an_empty_set_of_reactions_takes_back_what_there_was() -> None:
+    reading = read("<reactions xmlns='urn:xmpp:reactions:0' id='m1'/>")
+    assert isinstance(reading, Written)
+    assert (reading.body, reading.reply_to, reading.options) == ("", "m1", {"reaction": ""})
 
 
 @pytest.mark.parametrize(

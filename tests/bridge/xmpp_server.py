@@ -7,6 +7,7 @@ import asyncio
 import re
 from types import TracebackType
 from typing import Self
+from xml.etree.ElementTree import Element, fromstring
 
 PATIENCE = 5.0
 _HEADER = (
@@ -27,6 +28,7 @@ class ScriptedServer:
         self.connections = 0
         self.port = 0
         self._news = asyncio.Condition()
+        self._asked = 0
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
 
@@ -65,6 +67,18 @@ class ScriptedServer:
                 lambda: self.connections >= connection and re.search(pattern, self.heard, re.DOTALL)
             )
         return self.heard
+
+    async def ask(self, payload: str, *, by: str, to: str, kind: str = "get") -> Element:
+        """Hand a client's request in; the component's answer."""
+        self._asked += 1
+        identity = f"asked{self._asked}"
+        self.say(f"<iq from='{by}' to='{to}' type='{kind}' id='{identity}'>{payload}</iq>")
+        pattern = rf"<iq [^>]*id='{identity}'[^>]*>.*?</iq>"
+        found = re.search(pattern, await self.until(pattern), re.DOTALL)
+        assert found is not None
+        answer = fromstring(found[0])
+        assert (answer.get("from"), answer.get("to")) == (to, by)
+        return answer
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer

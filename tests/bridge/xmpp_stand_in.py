@@ -29,7 +29,11 @@ from bridge.model import (
     UserId,
 )
 from bridge.ports import Adapter, Capabilities
+from bridge.store.rosters import Farewell
 from bridge.xmpp.component import Component
+from bridge.xmpp.presence import Post, Presence
+from bridge.xmpp.privilege import Privilege
+from bridge.xmpp.rosters import Asks, Rosters
 
 Event = Written | ClientReceipt | ClientError
 PATIENCE = 10.0
@@ -55,6 +59,29 @@ class PlainAdapter:
         return [f"{user}@chat.example.org"] if domain == "localhost" else []
 
 
+class NoRosters:
+    """gateway.rosters, as far as stanzas go by: who left is to be parted; nothing else is wanted."""
+
+    def __init__(self) -> None:
+        self.left: list[Farewell] = []
+        self.wrote: dict[str, float] = {}
+
+    def part(self, jid: str, locals_: Sequence[str]) -> None:
+        self.left += [Farewell(number, jid, local) for number, local in enumerate((*locals_, ""))]
+
+    async def partings(self, transport: str) -> list[Farewell]:
+        return self.left
+
+    async def parted(self, ids: Sequence[int]) -> None:
+        self.left = []
+
+    async def last_wrote(self, transport: str, jid: str, locals_: Sequence[str] = ()) -> dict[str, float]:
+        return self.wrote
+
+    async def shut_out_by(self, transport: str, jid: str, most: int) -> list[str]:
+        return []
+
+
 class RecordingGateway:
     """Records in a list. `deny` maps bodies to refusals; `failing` makes the store fail."""
 
@@ -71,6 +98,7 @@ class RecordingGateway:
         self.broken = 0
         self.changed = asyncio.Condition()
         self.languages = Languages("en")
+        self.rosters = NoRosters()
         self.newcomer: dict[str, Any] = {}
 
     async def until(self, wanted: Any) -> None:
@@ -117,7 +145,9 @@ class RecordingGateway:
     async def leave(self, transport: str, jid: str) -> list[Contact]:
         if self.lines.pop(jid, None) is None:
             raise Denied("You are not registered here.", "registration-required", "auth")
-        return list(self.contacts.pop(jid, {}).values())
+        gone = list(self.contacts.pop(jid, {}).values())
+        self.rosters.part(jid, [contact.local for contact in gone])
+        return gone
 
     async def add_contact(self, transport: str, jid: str, local: str) -> Contact:
         if local == "bad":
@@ -155,6 +185,19 @@ def transport(
     title: str = "Email",
 ) -> Transport:
     return Transport("mail", jid, secret, cast(Adapter, PlainAdapter(identity)), title)
+
+
+def rosters(transport: Transport, gateway: Gateway, presence: Presence, post: Post) -> Rosters:
+    """A component's roster desk, at a server that grants nothing."""
+    return Rosters(
+        transport,
+        gateway,
+        Privilege(transport.jid),
+        cast(Asks, post),
+        shown=presence.show,
+        parted=presence.gone,
+        clients=presence.clients_of,
+    )
 
 
 def component(gateway: RecordingGateway, server: Server, **options: Any) -> Component:

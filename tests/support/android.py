@@ -1,7 +1,8 @@
 """A stand-in for the app "SMS Gateway for Android" in local mode, from its published API description.
 
 Takes texts by POST /messages, tells their state by GET /messages/{id}, keeps web-hooks, and posts signed
-events, each time with a new event id. Faults are scripted as with the stand-in for Twilio.
+events, each time with a new event id. Faults are scripted as with the stand-in for Twilio. Each exchange
+and each event is held against that description (android_contract).
 """
 
 import asyncio
@@ -21,27 +22,29 @@ import aiohttp
 from aiohttp import web
 
 from bridge.demo.texts import BadGateway, Drop, Fault, Goes, Hang, Refuse, Text, Throttle
+from tests.support import android_contract
 
-# The request's fields as swagger.json has them (smsgateway.Message), those with text.
-_FIELDS = {
-    "id", "deviceId", "textMessage", "phoneNumbers", "simNumber", "ttl", "validUntil", "withDeliveryReport",
-    "isEncrypted", "priority", "scheduleAt",
-}  # fmt: skip
 _EVENTS = {"sms:received", "sms:sent", "sms:delivered", "sms:failed", "sms:data-received", "mms:received",
-           "mms:downloaded", "system:ping"}  # fmt: skip
+           "system:ping"}  # fmt: skip
+_NEWER_EVENTS = {"mms:downloaded", "sms:cancelled", "app:started"}
+_DEVICE = "ffffffffceb0b1db0000018e937c815b"
 _STATES = {"sent": "Sent", "delivered": "Delivered", "undelivered": "Failed", "failed": "Failed"}
 
 
 class AndroidStandIn:
-    """One phone with one SIM. `usual` and faults are those of bridge.demo.texts."""
+    """One phone. `usual` and faults are those of bridge.demo.texts. An `old` app knows fewer events."""
 
-    def __init__(self, number: str, username: str, password: str, signing_key: str) -> None:
+    def __init__(
+        self, number: str, username: str, password: str, signing_key: str, *, old: bool = False
+    ) -> None:
         self.number = number
+        self.old = old
+        self.contract = android_contract.Report()
+        self.asked: list[dict[str, Any]] = []  # what was posted to /messages
         self.texts: dict[str, Text] = {}
         self.exchanges: list[tuple[str, str, int]] = []
         self.hooks: dict[str, dict[str, str]] = {}
         self.posts: list[tuple[int, dict[str, Any]]] = []
-        self.faults: list[str] = []  # what the app would not have understood
         self.usual = Goes(("sent", "delivered"))
         self._login = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         self._key = signing_key.encode()
@@ -64,19 +67,43 @@ class AndroidStandIn:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(reached)
 
-    async def arrives(self, sender: str, body: str) -> dict[str, Any]:
+    @property
+    def faults(self) -> list[str]:
+        """What the app would not have understood, or said."""
+        return self.contract.faults
+
+    async def arrives(
+        self, sender: str, body: str, *, sim: int = 1, recipient: str | None = None
+    ) -> dict[str, Any]:
         """A text comes in; the event's payload, to be posted again."""
         payload = {
             "messageId": hashlib.sha256(body.encode()).hexdigest()[:8],  # from the content: not unique
             "message": body,
             "phoneNumber": sender,
             "sender": sender,
-            "recipient": None,
-            "simNumber": 1,
+            "recipient": recipient,
+            "simNumber": sim,
             "receivedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         await self.emit("sms:received", payload)
         return payload
+
+    async def picture_arrives(
+        self, sender: str, body: str, *parts: dict[str, Any], subject: str | None = None
+    ) -> dict[str, Any]:
+        """A picture message: announced first, then (but by an old app) posted whole; the last payload."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        common = {"phoneNumber": sender, "sender": sender, "recipient": None, "simNumber": 1}
+        announced = {**common, "messageId": "T1", "transactionId": "T1", "subject": subject, "size": 1000,
+                     "contentClass": None, "receivedAt": now}  # fmt: skip
+        await self.emit("mms:received", announced)
+        if self.old:
+            return announced
+        files = [{"partId": number, **part} for number, part in enumerate(parts)]
+        whole = {**common, "messageId": "17", "body": body or None, "subject": subject, "attachments": files,
+                 "receivedAt": now}  # fmt: skip
+        await self.emit("mms:downloaded", whole)
+        return whole
 
     async def emit(self, event: str, payload: dict[str, Any]) -> int:
         """Post an event to whoever registered for it; the last answer's status."""
@@ -85,12 +112,13 @@ class AndroidStandIn:
             if hook["event"] != event:
                 continue
             body = {
-                "deviceId": "ffffffffceb0b1db0000018e937c815b",
+                "deviceId": _DEVICE,
                 "event": event,
                 "id": uuid.uuid4().hex[:21],
                 "payload": payload,
                 "webhookId": hook["id"],
             }
+            self.contract.check_event(body)
             status = await self.post(hook["url"], json.dumps(body).encode())
             self.posts.append((status, body))
             await self._tell()
@@ -113,6 +141,7 @@ class AndroidStandIn:
         app.router.add_get("/messages/{id}", self._state)
         app.router.add_get("/webhooks", self._list_hooks)
         app.router.add_post("/webhooks", self._add_hook)
+        app.router.add_delete("/webhooks/{id}", self._drop_hook)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -131,14 +160,20 @@ class AndroidStandIn:
     @web.middleware
     async def _at_the_door(self, request: web.Request, handler: Any) -> web.StreamResponse:
         given = request.headers.get("Authorization", "")
+        body = await request.read()
         answer = await handler(request) if given == self._login else _error(401, "Unauthorized")
         self.exchanges.append((request.method, request.path, answer.status))
+        cut = request.transport is None or request.transport.is_closing()
+        said = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+        self.contract.check(
+            request.method, request.path, request.headers, body, 0 if cut else answer.status, said
+        )
         await self._tell()
         return answer
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         wanted = await request.json()
-        self.faults += [f"no field {name}" for name in wanted.keys() - _FIELDS]
+        self.asked.append(wanted)
         if not wanted.get("phoneNumbers") or not wanted.get("textMessage", {}).get("text"):
             return _error(400, "Must specify exactly one of: textMessage, dataMessage")
         if len(wanted.get("id", "")) > 36:
@@ -179,12 +214,13 @@ class AndroidStandIn:
         state = _STATES.get(text.status, "Pending") if text else "Pending"
         return {
             "id": reference,
-            "deviceId": "ffffffffceb0b1db0000018e937c815b",
+            "deviceId": _DEVICE,
             "state": state,
             "isHashed": False,
             "isEncrypted": False,
-            "recipients": [{"phoneNumber": text.recipient if text else "", "state": state, "error": None}],
+            "recipients": [{"phoneNumber": text.recipient if text else "?", "state": state, "error": None}],
             "states": {state: datetime.now(UTC).isoformat()},
+            "createdAt": datetime.now(UTC).isoformat(),
         }
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
@@ -197,11 +233,15 @@ class AndroidStandIn:
 
     async def _add_hook(self, request: web.Request) -> web.StreamResponse:
         wanted = await request.json()
-        if wanted.get("event") not in _EVENTS:
+        if wanted.get("event") not in (_EVENTS if self.old else _EVENTS | _NEWER_EVENTS):
             return _error(400, "Unsupported event")
         hook = {"id": wanted.get("id") or uuid.uuid4().hex, "url": wanted["url"], "event": wanted["event"]}
         self.hooks[hook["id"]] = hook
         return web.json_response(hook, status=201)
+
+    async def _drop_hook(self, request: web.Request) -> web.StreamResponse:
+        self.hooks.pop(request.match_info["id"], None)
+        return web.Response(status=204)
 
     # --- what becomes of a text ---
 

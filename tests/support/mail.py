@@ -181,7 +181,7 @@ async def smarthost(
 
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given == login, handled=False)
+        return AuthResult(success=given == one.login, handled=False)
 
     def protocol() -> _Server:
         server = _Server(

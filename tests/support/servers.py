@@ -35,7 +35,9 @@ listen:
 {components}
 acl:
   local: {{ user_regexp: "" }}
+  gateways: {{ server: [{gateways}] }}
 access_rules:
+  gateways: {{ allow: gateways }}
   everybody: {{ allow: all }}
   local: {{ allow: local }}
 shaper: {{}}
@@ -75,6 +77,7 @@ class Ejabberd(PrivateServer):
             components="\n".join(
                 f'      "{name}": {{ password: "{secret}" }}' for name, secret in components.items()
             ),
+            gateways=", ".join(f'"{name}"' for name in components),
             extra_modules=extra_modules,
         )
 

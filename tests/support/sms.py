@@ -14,7 +14,7 @@ from aiohttp import web
 from adapters.sms.adapter import SmsAdapter
 from adapters.sms.settings import SmsSettings
 from bridge.demo.phone import TwilioStandIn
-from bridge.model import Delivery, DeliveryId
+from bridge.model import Delivery, DeliveryId, Incoming
 from bridge.ports import Context, Fate, Files, Forgetful, Kept, Memory, NoFiles, WebRequest
 from tests.adapters import contract
 from tests.adapters.contract import MemoryInbox
@@ -80,6 +80,11 @@ def context(public_url: str, memory: Memory | None = None, files: Files | None =
         memory=memory or Forgetful(),
         files=files or NoFiles(),
     )
+
+
+def shown(incoming: Incoming) -> str:
+    """What the user reads of it, who reads English."""
+    return "\n".join(line for line in (incoming.body, *incoming.notices) if line)
 
 
 def delivery(body: str, number: int = 1, **changes: Any) -> Delivery:

@@ -20,6 +20,7 @@ from bridge.demo.texts import Exchange
 from tests.support.fetch_twilio_contract import TARGET
 
 _HOST = "https://api.twilio.com"
+_ACCOUNT = "/2010-04-01/Accounts/{AccountSid}/"
 _WANTED = ("/Messages", "/IncomingPhoneNumbers.json", "/IncomingPhoneNumbers/{Sid}.json")
 
 
@@ -27,7 +28,7 @@ _WANTED = ("/Messages", "/IncomingPhoneNumbers.json", "/IncomingPhoneNumbers/{Si
 def _document() -> dict[str, Any]:
     """The part of Twilio's file that is of use here: all of it takes seconds to check."""
     if not TARGET.exists():
-        raise FileNotFoundError(f"{TARGET} is missing: run python tests/support/fetch_twilio_contract.py")
+        raise FileNotFoundError(f"{TARGET} is missing: run python -m tests.support.fetch_twilio_contract")
     whole = json.loads(TARGET.read_text(encoding="utf-8"))
     paths = {
         path: item
@@ -81,16 +82,26 @@ class Report:
             self._held(name, lambda: _openapi().validate_response(request, response))
 
     def lines(self) -> list[str]:
-        """The report, to be read."""
-        return [
-            "requests held against Twilio's file, by operation:",
-            *(f"{count:5}  {name}" for name, count in sorted(self.requests.items())),
-            "by operation and parameter:",
-            *(f"{count:5}  {name}" for name, count in sorted(self.parameters.items())),
-            "answers of the stand-in, by operation and status:",
-            *(f"{count:5}  {name}" for name, count in sorted(self.answers.items())),
-            f"{len(self.faults):5}  refused",
-        ]
+        """The report, to be read: each operation with its answers, and its parameters below."""
+        lines = []
+        for name, count in sorted(self.requests.items()):
+            answers = [
+                f"{key.rpartition(' ')[2]} ×{n}"
+                for key, n in sorted(self.answers.items())
+                if key.rpartition(" ")[0] == name
+            ]
+            said = f", answered {', '.join(answers)}" if answers else ""
+            lines.append(f"  {name.replace(_ACCOUNT, '')}: {counted(count, 'request')}{said}")
+            parameters = [
+                f"{key.removeprefix(name).strip()} ×{n}"
+                for key, n in sorted(self.parameters.items())
+                if key.rpartition(" ")[0] == name
+            ]
+            lines += [f"      {', '.join(parameters)}"] if parameters else []
+        total = counted(sum(self.requests.values()), "request")
+        parameters_total = counted(sum(self.parameters.values()), "parameter")
+        refused = f"{len(self.faults)} refused" if self.faults else "none refused"
+        return [*lines, f"  {total}, {parameters_total}: {refused}.", *(f"  ✗ {it}" for it in self.faults)]
 
     def _held(self, name: str, judge: Callable[[], object]) -> None:
         try:
@@ -98,6 +109,10 @@ class Report:
         except OpenAPIError as error:
             causes = "; ".join(map(str, getattr(error.__cause__, "schema_errors", ()) or ()))
             self.faults.append(f"{name}: {error!r} {error.__cause__ or ''} {causes}".strip()[:1000])
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _named(operation: dict[str, Any]) -> set[str]:

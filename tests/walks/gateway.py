@@ -44,6 +44,29 @@ BAKER = "+12025550143"
 ALICE_JID, BOB_JID = mail_contact(ALICE), mail_contact(BOB)
 PLUMBER_JID, BAKER_JID = sms_contact(PLUMBER), sms_contact(BAKER)
 
+# How each server is told what the components may do in users' names (XEP-0356); for PrivateProsody and
+# for Ejabberd.
+PROSODY_PRIVILEGE: dict[str, Any] = {
+    "modules": ("privilege", "blocklist", "carbons", "pep"),
+    "component_modules": ("privilege",),
+    "extra_host": "privileged_entities = {"
+    + "".join(
+        f'["{jid}"] = {{ roster = "both"; message = "outgoing"; presence = "managed_entity" }}; '
+        for jid in (MAIL, SMS)
+    )
+    + "}",
+}
+EJABBERD_PRIVILEGE = """
+  mod_privilege:
+    roster: { both: gateways }
+    message: { outgoing: gateways }
+    presence: { managed_entity: gateways }
+"""
+EJABBERD_BLOCKING = """
+  mod_privacy: {}
+  mod_blocking: {}
+"""
+
 AFTER_CRASH = 40.0  # seconds for what must find its way after something was killed
 
 

@@ -47,6 +47,34 @@ def put_into_sent(dovecot: Dovecot, user: str, raw: bytes) -> None:
         session.append("Sent", "(\\Seen)", None, raw)
 
 
+async def deliver(dovecot: Dovecot, user: str, *mails: bytes) -> None:
+    """Put mails into a mailbox, as its mail server does."""
+
+    def hand_over() -> None:
+        for mail in mails:
+            dovecot.deliver(user, mail)
+
+    await asyncio.to_thread(hand_over)
+
+
+async def seen(dovecot: Dovecot, user: str, how_many: int, within: float = 10.0) -> None:
+    """Wait until so many mails are flagged as seen."""
+
+    async def so_many() -> bool:
+        return await asyncio.to_thread(count, dovecot, user, "SEEN") == how_many
+
+    await until(so_many, within)
+
+
+def sent_texts(dovecot: Dovecot, user: str) -> list[str]:
+    """What lies in the folder of sent mails; nothing if there is none."""
+    with mailbox(dovecot, user) as session:
+        if session.select("Sent")[0] != "OK":
+            return []
+        _, found = session.uid("FETCH", "1:*", "(BODY.PEEK[TEXT])")
+        return [part[1].decode().strip() for part in found if isinstance(part, tuple)]
+
+
 async def until(holds: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
     """Ask again until it holds: mailboxes and records tell nobody when they change."""
     async with asyncio.timeout(within):

@@ -53,6 +53,13 @@ async def test_a_tapback_is_a_reaction_in_the_chat(walk: World) -> None:
     assert found is not None
     assert found.get("id") == said
     assert [one.text for one in found] == ["❤️"]
+    await walk.carrier.phone(PLUMBER).reply('Removed a heart from "See you "at six""')
+    stanza = await mira.expect(
+        lambda one: (none := one.xml.find(REACTIONS)) is not None and not len(none), "no reaction any more"
+    )
+    gone = stanza.xml.find(REACTIONS)
+    assert gone is not None
+    assert gone.get("id") == said
 
 
 async def test_carriers_that_refuse_are_told_in_words_and_the_code_kept_for_the_admin(walk: World) -> None:
@@ -74,3 +81,16 @@ async def test_a_reaction_in_the_chat_is_texted_as_phones_write_it(walk: World) 
         "</message>"
     )
     assert await walk.carrier.phone(PLUMBER).shows(1) == ["Liked “Coming at six”"]
+    # Another one instead, which is taken back; taking back what is not there says nothing.
+    for number, inside in enumerate(["<reaction>🎉</reaction>", "", ""], 2):
+        mira.send_xml(
+            f"<message to='{PLUMBER_JID}' type='chat' id='r{number}'>"
+            f"<reactions xmlns='urn:xmpp:reactions:0' id='{arrived['id']}'>{inside}</reactions></message>"
+        )
+    await mira.receipt_for(mira.say(PLUMBER_JID, "and now?"))
+    assert await walk.carrier.phone(PLUMBER).shows(4) == [
+        "Liked “Coming at six”",
+        "Reacted 🎉 to “Coming at six”",
+        "Removed 🎉 from “Coming at six”",
+        "and now?",
+    ]

@@ -131,6 +131,16 @@ def find(lines: Sequence[Line], end: int, floor: int = 0) -> tuple[int, Strength
     return best[2], best[0]
 
 
+def is_followed_by_text(text: str) -> bool:
+    """Whether the line is an attribution with the old mail's first words right behind it, as Yahoo's program
+    for phones writes: "On Mon, 3 Feb 2025 at 9:12, Jana<jana@x.org> wrote:   When do we meet?"."""
+    head, colon, rest = text[:_LONGEST].partition(":   ")
+    if not (colon and rest.strip() and "@" in head):
+        return False
+    quality, strength = judge(f"{head}:")
+    return quality == 2 and strength is Strength.STRONG and _TIME.search(head) is not None
+
+
 def judge(text: str) -> tuple[int, Strength]:
     """(how well it begins: 0 to 2, how sure it is) for what may be a whole attribution."""
     text = text.translate(_INVISIBLE).lstrip(_BEFORE).rstrip(_AFTER)

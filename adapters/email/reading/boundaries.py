@@ -90,6 +90,8 @@ def _at(lines: Sequence[Line], place: int, free: int, tried: int) -> tuple[Bound
             titled = place > free and blocks.is_ruled_title(above)
             return Boundary(Kind.BLOCK, place - titled, end), tried
         tried = max(end, place + 1)
+    if attributions.is_followed_by_text(line.text):
+        return Boundary(Kind.ATTRIBUTION, place, place + 1), tried
     start, strength = attributions.find(lines, place, free)
     if strength is Strength.NONE:
         return None, tried

@@ -45,10 +45,16 @@ def visible(lines: list[Line], circumstances: Circumstances) -> Reading:
     found = boundaries.find(mended)
     if any(boundary.kind is Kind.ATTRIBUTION for boundary in found):
         mended = _read_initials(mended)
-    text = written(_own(mended, found, circumstances))
+    text = _dedented(written(_own(mended, found, circumstances)))
     if not _says_something(text):
         return Reading(whole, False)
-    return Reading(text, text != whole)
+    return Reading(text, text != _dedented(whole))
+
+
+def _dedented(text: str) -> str:
+    """Without the blanks that stand before every line: Yahoo's program puts some there."""
+    common = min((len(line) - len(line.lstrip(" ")) for line in text.split("\n") if line.strip()), default=0)
+    return "\n".join(line[common:] for line in text.split("\n")) if common else text
 
 
 def _own(lines: Sequence[Line], found: Sequence[Boundary], circumstances: Circumstances) -> Sequence[Line]:

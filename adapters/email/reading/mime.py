@@ -19,7 +19,8 @@ from adapters.email.reading import charset
 
 MAX_DEPTH = 12
 MAX_PARTS = 200
-_HEAD_LIMIT = 64 * 1024
+_HEAD_LIMIT = 64 * 1024  # of one that does not end
+_LARGEST_HEAD = 256 * 1024  # some 5,000 recipients
 _VALUE_LIMIT = 2000  # the standard library's parameter parsing is quadratic
 _CANDIDATES = 4000  # boundary look-alikes examined in one part
 
@@ -144,9 +145,9 @@ def _open(raw: bytes, depth: int, budget: list[int]) -> Part:
 def _split_head(raw: bytes) -> tuple[Message, bytes]:
     if raw[:1] == b"\n" or raw[:2] == b"\r\n":
         return Message(), raw[1:] if raw[:1] == b"\n" else raw[2:]
-    region = raw[:_HEAD_LIMIT]
+    region = raw[:_LARGEST_HEAD]
     ends = [(place, len(gap)) for gap in (b"\r\n\r\n", b"\n\n") if (place := region.find(gap)) >= 0]
-    place, width = min(ends, default=(len(region), 0))
+    place, width = min(ends, default=(min(len(region), _HEAD_LIMIT), 0))
     parsed = _heads.parsebytes(region[:place], headersonly=True)
     left = parsed.get_payload()  # lines that are no headers: text begins here
     body = raw[place + width :]

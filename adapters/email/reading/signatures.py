@@ -126,6 +126,32 @@ _FOOTER_STARTS = (
 )
 
 
+# A lawyer's paragraph: how it begins, that it speaks of secrets, and for whom it is meant.
+_DISCLAIMER_STARTS = (
+    "this e-mail,this email,this mail,this message,this communication,this transmission,the information,"
+    "the contents,the content,information in this,confidentiality,confidential,disclaimer,legal notice,"
+    "notice:,important notice,privileged,if you are not the,diese e-mail,diese mail,diese nachricht,"
+    "die information,der inhalt,dieses e-mail,vertraulichkeit,haftungsausschluss,ce message,ce courriel,cet e-mail,cet email,"
+    "ce mail,les informations,le présent,avis de confidentialité,este mensaje,este correo,este e-mail,"
+    "este email,la información,aviso legal,esta mensagem,as informações,aviso de confidencialidade,"
+    "questo messaggio,questa e-mail,questa mail,questa email,le informazioni,il contenuto,ai sensi,"
+    "deze e-mail,dit e-mailbericht,dit bericht,deze mail,de informatie,niniejsza wiadomość,"
+    "ta wiadomość,treść tej,это сообщение,настоящее сообщение,данное сообщение,информация,"
+    "detta meddelande,detta e-postmeddelande,denne e-post,denne e-mail,denne meddelelse,tämä viesti"
+)
+_SECRET = re.compile(
+    r"confiden|privileged|vertraulich|riservat|vertrouwelijk|poufn|конфиденц|konfident|fortrolig|luottamuksel",
+    re.IGNORECASE,
+)
+_FOR_WHOM = re.compile(
+    r"intended|recipient|addressee|addressed|empfänger|adressat|bestimmt|destinat|adresat|ontvanger|"
+    r"geadresseerde|получател|адресат|mottagare|mottaker|modtager|vastaanottaj",
+    re.IGNORECASE,
+)
+_DISCLAIMERS = tuple(words.strip() for words in _DISCLAIMER_STARTS.split(",") if words.strip())
+_SHORTEST_DISCLAIMER, _LONGEST_DISCLAIMER = 100, 4000  # characters
+
+
 def strip(lines: Sequence[Line], *, below_quote: bool = False) -> list[Line]:
     """`lines` without what programs put at their end. `below_quote`: an old mail stands above them."""
     kept = list(lines)
@@ -136,6 +162,7 @@ def strip(lines: Sequence[Line], *, below_quote: bool = False) -> list[Line]:
         kept = _drop_adverts(kept)
         kept = _drop_dashed(kept, below_quote)
         kept = _drop_footer(kept)
+        kept = _drop_disclaimer(kept)
         if len(kept) == before:
             return kept
 
@@ -238,3 +265,19 @@ def _drop_footer(lines: list[Line]) -> list[Line]:
         if line.text.lower().startswith(_FOOTER_STARTS) and (place == 0 or not lines[place - 1].text):
             return lines[:place]
     return lines
+
+
+def _drop_disclaimer(lines: list[Line]) -> list[Line]:
+    """The lawyer's paragraph at the very end, which no person has written."""
+    start = end = len(lines)
+    while start and lines[start - 1].text and not lines[start - 1].depth:
+        start -= 1
+        if lines[start].mark is Mark.CODE or end - start > _LONGEST_SIGNATURE:
+            return lines
+    if not start:
+        return lines  # it is all that there is
+    text = " ".join(line.text for line in lines[start:])
+    if not _SHORTEST_DISCLAIMER <= len(text) <= _LONGEST_DISCLAIMER:
+        return lines
+    begins = text.translate(_MARKUP).lower().lstrip(" -").startswith(_DISCLAIMERS)
+    return lines[:start] if begins and _SECRET.search(text) and _FOR_WHOM.search(text) else lines
