@@ -48,6 +48,7 @@ bench: dev
 	$(RUN)/python -m bench.first
 	$(RUN)/python -m bench.email
 	$(RUN)/python -m bench.sms
+	$(RUN)/python -m bench.xmpp
 
 contract: dev
 	@$(RUN)/python -m tests.support.fetch_twilio_contract

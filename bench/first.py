@@ -69,12 +69,23 @@ async def measure_echo(server: PrivateProsody, count: int, rounds: int) -> float
 
 
 async def measure_start(server: PrivateProsody, port: int) -> None:
-    """Process start to both components connected, with bytecode there."""
-    seconds = []
-    for _ in range(4):
-        with rig.gateway(server, port) as (_, took):
-            seconds.append(took)
-    rig.say(what="start to both components connected", seconds=round(min(seconds[1:]), 3), target=1.5)
+    """Process start to both components connected, with bytecode there: the first, which makes the database,
+    and those on the database that is there. CPU time too: on a machine that others use it says more."""
+    seconds, cpu = [], []
+    with rig.gateway(server, port) as (gateway, first):
+        for _ in range(3):
+            gateway.stop()
+            began = time.monotonic()
+            gateway.start()
+            seconds.append(time.monotonic() - began)
+            cpu.append(rig.cpu_seconds(gateway.pid))
+    rig.say(
+        what="start to both components connected",
+        seconds=round(min(seconds), 3),
+        cpu_seconds=round(min(cpu), 2),
+        first_seconds=round(first, 3),
+        target=1.5,
+    )
 
 
 async def measure_out(

@@ -42,7 +42,8 @@ TARGET_BYTES = 1024  # a contact
 async def main(count: int, rounds: int, contacts: Sequence[int]) -> None:
     if count:
         await measure_against_prosody(count, rounds)
-    await measure_contacts(contacts)
+    if contacts:
+        await measure_contacts(contacts)
 
 
 async def measure_against_prosody(count: int, rounds: int) -> None:
@@ -99,36 +100,42 @@ async def _one_round(
 
 
 async def measure_contacts(contacts: Sequence[int]) -> None:
-    """Resident memory after everybody in a full roster was announced and probed, against an empty one."""
-    empty = await _resident(0)
+    """Resident memory after everybody in all rosters was announced and probed, against empty ones."""
+    empty = await _resident(0, 1)
     for number in contacts:
-        bare = await _resident(number, probed=False)
-        full = await _resident(number)
-        rig.say(
-            what=f"{number} contacts, each shown and probed",
-            resident_mb=full,
-            bytes_per_contact=round((full - empty) * 1024 * 1024 / number),
-            merely_in_the_store=round((bare - empty) * 1024 * 1024 / number),
-            target=TARGET_BYTES,
-        )
+        for users in dict.fromkeys((max(number // ROSTER, 1), 1)):
+            bare = await _resident(number, users, probed=False)
+            full = await _resident(number, users)
+            rig.say(
+                what=f"{number} contacts in {users} rosters, each shown and probed",
+                resident_mb=full,
+                bytes_per_contact=round((full - empty) * 1024 * 1024 / number),
+                merely_in_the_store=round((bare - empty) * 1024 * 1024 / number),
+                target=TARGET_BYTES,
+            )
 
 
-async def _resident(contacts: int, *, probed: bool = True) -> float:
-    """Megabytes of a fresh gateway for one user with so many contacts."""
+async def _resident(contacts: int, users: int, *, probed: bool = True) -> float:
+    """Megabytes of a fresh gateway for so many users who share so many contacts evenly."""
     async with ProbingServer() as server, _gateway(server) as gateway:
-        async with asyncio.timeout(30):
-            await server.ask(REGISTER)
+        for k in range(users):
+            async with asyncio.timeout(30):
+                await server.ask(REGISTER.format(k=k))
         await asyncio.to_thread(gateway.stop)
-        _fill(gateway, contacts)
+        _fill(gateway, contacts // users)
         await asyncio.to_thread(gateway.start)
         async with asyncio.timeout(300):
             await server.greeted()
-            if probed:
-                server.say(f"<presence from='{ME}/load' to='mail.localhost'/>")
-                await server.heard(contacts)
-                for n in range(contacts):
-                    server.say(f"<presence from='{ME}' to='{_contact(n)}' type='probe'/>")
-                await server.heard(2 * contacts)
+            for k in range(users if probed else 0):
+                server.say(f"<presence from='load{k}@localhost/load' to='mail.localhost'/>")
+                await server.heard((2 * k + 1) * contacts // users)
+                server.say(
+                    "".join(
+                        f"<presence from='load{k}@localhost' to='{_contact(n)}' type='probe'/>"
+                        for n in range(contacts // users)
+                    )
+                )
+                await server.heard((2 * k + 2) * contacts // users)
         await asyncio.sleep(2)
         return rig.resident_mb(gateway.pid)
 
@@ -145,9 +152,9 @@ async def _gateway(server: "ProbingServer") -> AsyncIterator[GatewayProcess]:
         await asyncio.to_thread(one.__exit__, None, None, None)
 
 
-ME = "load0@localhost"
+ROSTER = 1_000  # contacts of one user, where they are spread over several
 REGISTER = (
-    f"<iq from='{ME}/load' to='mail.localhost' type='set' id='reg'>"
+    "<iq from='load{k}@localhost/load' to='mail.localhost' type='set' id='reg'>"
     "<query xmlns='jabber:iq:register'><name>Load</name></query></iq>"
 )
 
@@ -157,9 +164,9 @@ def _contact(n: int) -> str:
 
 
 def _fill(gateway: GatewayProcess, contacts: int) -> None:
-    """A roster that has grown over years, straight into the record."""
+    """Rosters that have grown over years, straight into the record."""
     with sqlite3.connect(gateway.folder / "data" / "passerelle.db") as record:
-        user = record.execute("SELECT id FROM users").fetchone()[0]
+        users = [row[0] for row in record.execute("SELECT id FROM users")]
         rows = (
             (
                 user,
@@ -168,6 +175,7 @@ def _fill(gateway: GatewayProcess, contacts: int) -> None:
                 f"contact{n}\\40example.com",
                 f"C{n}",
             )
+            for user in users
             for n in range(contacts)
         )
         record.executemany(

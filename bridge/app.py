@@ -146,6 +146,8 @@ async def running(
         gateway.ring = dispatcher.ring
         for name, component in components.items():
             component.acquaintance.trouble = partial(_trouble, dispatcher, name)
+        for name, component in components.items():
+            gateway.sources.show_read[name] = partial(_show_read, component, gateway)
         gateway.changes.untouched = dispatcher.untouched
         services.office.switch = dispatcher
         await services.office.load()
@@ -170,10 +172,11 @@ async def running(
 
 def _rest_the_collector() -> None:
     """What was loaded for the start stays for good, and values that come and go by the thousand hold no
-    circles: looking for some after every 700 costs a tenth of the time under load."""
-    gc.collect()
+    circles: looking for some after every 700 costs a tenth of the time under load. While all was being
+    loaded it did not work at all (see `passerelle run`)."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 async def _migrated(url: str) -> None:
@@ -250,6 +253,13 @@ def _dispatcher(
         retry[name] = RetryPolicy(give_up_after=settings.transports[name].retry_days * DAY)
         retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY, tell_delay_after=math.inf)
     return Dispatcher(store, outlets, retry, on_sent=gateway.note_sent)
+
+
+def _show_read(component: Component, gateway: Gateway, user: str, contact: str, about: str) -> None:
+    """The user has read something in another program: their clients may know."""
+    mark = own.displayed(component.privilege, user, contact, about, gateway.new_name())
+    if mark is not None:
+        component.reply(mark)
 
 
 def _look(gateway: Gateway, dispatcher: Dispatcher, components: Mapping[str, Component]) -> None:

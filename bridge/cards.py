@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import Connection
 
 from bridge.events import Denied
 from bridge.files import Filing
@@ -16,7 +15,7 @@ from bridge.gateway import Gateway
 from bridge.model import Attachment, Contact, File, Incoming, Line
 from bridge.portraits import MEDIA_TYPE, Portrait, portrait
 from bridge.ports import FileUnavailable
-from bridge.store import cards, rosters
+from bridge.store import cards
 from bridge.store.cards import FROM_IMPORT, FROM_MAIL, Found, Person, Photo, Profile, Taken
 from bridge.store.engine import Store, StoreFailed
 
@@ -162,18 +161,4 @@ class Cards:
         """Make a bite of people from an address book contacts, or complete those who are. `quietly`: who is
         new stays out of the roster until somebody writes."""
         change = (line.user_id, line.transport, people, quietly, self._clock())
-        return await self._store.do(_take_over, *change)
-
-
-def _take_over(
-    connection: Connection,
-    user_id: int,
-    transport: str,
-    people: Sequence[Person],
-    quietly: bool,
-    now: float,
-) -> list[Taken]:
-    taken = cards.take_over(connection, user_id, transport, people, now)
-    if quietly:
-        rosters.remove(connection, [one.contact_id for one in taken if one.is_new])
-    return taken
+        return await self._store.do(cards.take_over, *change)

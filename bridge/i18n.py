@@ -19,7 +19,7 @@ _DOMAIN = "passerelle"
 
 
 class Phrase(str):
-    """A sentence in English that still knows what it was made of. Copies and pickles are plain text."""
+    """A sentence in English that still knows what it was made of, also on its way between processes."""
 
     __slots__ = ("many", "number", "source", "values")
 
@@ -31,8 +31,8 @@ class Phrase(str):
     def __str__(self) -> str:
         return self  # so that it outlives `str(error)` around it
 
-    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
-        return str, (str.__str__(self),)
+    def __reduce__(self) -> tuple[Callable[..., "Phrase"], tuple[Any, ...]]:
+        return _phrase, (self.source, self.many, self.number, self.values)
 
 
 def tr(source: str, /, **values: Any) -> Phrase:
@@ -43,6 +43,12 @@ def tr(source: str, /, **values: Any) -> Phrase:
 def trn(one: str, many: str, number: int, /, **values: Any) -> Phrase:
     """A sentence about a number of things, which is `{number}` in it."""
     return _phrase(one, many, number, {**values, "number": number})
+
+
+def filled(sentence: str, /, **values: Any) -> Phrase:
+    """A sentence of a table, by `tr`, whose places were left open until now."""
+    source = sentence.source if isinstance(sentence, Phrase) else sentence
+    return _phrase(source, "", 1, values)
 
 
 def _phrase(source: str, many: str, number: int, values: dict[str, Any]) -> Phrase:

@@ -30,7 +30,9 @@ from bridge.wishes import Wishes
 log = structlog.get_logger()
 
 KEPT = 900.0  # seconds that a counted book waits for the user's word
-_MOST_KEPT = 20  # counted books; each may hold some megabytes of pictures
+_MOST_KEPT = 20  # counted books
+_MOST_BYTES = 40_000_000  # of their pictures, all together
+_FEWEST_DIGITS = 3  # in a number: some write words into that field
 _AT_ONCE = 4  # imports at a time
 _BITE = 50  # people in one transaction
 TOLD_EVERY = 5.0  # seconds between two words about how far it is
@@ -59,6 +61,11 @@ class Counted:
     @property
     def people(self) -> int:
         return sum(len(entries) for _, entries in self.entries)
+
+    @property
+    def bytes(self) -> int:
+        """What its pictures take, about: a picture may stand with several addresses."""
+        return sum(len(one.photo) for _, entries in self.entries for one in entries)
 
 
 class Importing:
@@ -162,10 +169,17 @@ class Importing:
             source,
         )
         self._counted.pop(jid, None)
-        while len(self._counted) >= _MOST_KEPT:
-            del self._counted[next(iter(self._counted))]
+        self._make_room(counted.bytes)
         self._counted[jid] = counted
         return counted
+
+    def _make_room(self, needed: int) -> None:
+        """What waits longest gives way: it can be counted again."""
+        while self._counted and (
+            len(self._counted) >= _MOST_KEPT
+            or needed + sum(one.bytes for one in self._counted.values()) > _MOST_BYTES
+        ):
+            del self._counted[next(iter(self._counted))]
 
     def counted(self, jid: str) -> Counted | None:
         """The book that waits for this user's word."""
@@ -292,6 +306,8 @@ def _entries(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
                 address = transport.adapter.canonical(error.correct)
             if "," in address.canonical:
                 continue  # several addresses together are no person
+            if phones and sum(one.isdigit() for one in address.canonical) < _FEWEST_DIGITS:
+                continue
             found.setdefault(address.canonical, Entry(Person(address, card.name, card.note), card.photo))
     return list(found.values())
 

@@ -62,7 +62,8 @@ class Address:
 
 
 MOST_SPELLED = 20  # people of one address that spells them out
-_LONGEST_SPELLED = 900  # bytes: as a JID's node, escaped, it holds less than 1023
+_LONGEST_NODE = 1000  # bytes of a JID's node: RFC 7622 gives it 1023
+_ESCAPED = " \"&'/:<>@\\"  # what takes three bytes there (XEP-0106)
 
 
 def together(people: Iterable[str], mark: str = "") -> Address:
@@ -71,7 +72,8 @@ def together(people: Iterable[str], mark: str = "") -> Address:
     the same people. `mark` stands for all of them where `people` are only the first."""
     each = tuple(sorted(set(people)))
     joined = ",".join(each)
-    if not mark and len(each) <= MOST_SPELLED and len(joined.encode()) + 2 * len(each) <= _LONGEST_SPELLED:
+    escaped = len(joined.encode()) + 2 * sum(joined.count(one) for one in _ESCAPED)
+    if not mark and len(each) <= MOST_SPELLED and escaped <= _LONGEST_NODE:
         return Address(joined, joined, each)
     name = f"group-{mark or hashlib.blake2b(joined.encode(), digest_size=10).hexdigest()}"
     return Address(name, name, each)

@@ -36,6 +36,7 @@ MEMO_LIST = "list"  # the name of the mailing list that a plain answer to this m
 MEMO_OTHERS = "others"  # who else got it, as RFC 5322 mailboxes joined by ", ": whom /all would reach
 MEMO_INVITATION = "invitation"  # "1": it invites, so that RSVP makes sense
 MEMO_AUTO = "auto"  # a program wrote it: REPLIED if it answers by itself, else GENERATED
+MEMO_SPAM = "spam"  # its server takes it for spam: "hold" it back from who is not known, or "mark" it
 MEMO_RETURN = "return"  # whom its adapter shall tell if it can never be delivered
 MEMO_TOPIC = "topic"  # what it is about, as an id: a later message about it says what has changed
 FACT = "fact_"  # begins the names of facts about the topic: `fact_when`

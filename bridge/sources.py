@@ -3,7 +3,7 @@
 Part of the gateway, in a file of its own; knows no XMPP and no mail.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -27,6 +27,9 @@ class Sources:
     ) -> None:
         self.ring: Callable[[Iterable[tuple[str, str]]], None] = lambda _: None
         self.ring_intake: Callable[[], None] = lambda: None
+        # By transport: shows in a user's clients that they have read what a contact wrote (bare JIDs), up
+        # to this stanza.
+        self.show_read: dict[str, Callable[[str, str, str], None]] = {}
         self._store = store
         self._adapters = adapters
         self._jids = component_jids
@@ -56,6 +59,16 @@ class Sources:
         adapter = self._adapters[transport]
         if isinstance(adapter, Accounts):
             adapter.accounts_changed()
+
+    async def read_elsewhere(
+        self, transport: str, recipient: str, key: str, read: Collection[str], unread: Collection[str]
+    ) -> None:
+        """The user has read these in another program."""
+        marks = await self._store.do(sources.read_elsewhere, transport, recipient, key, read, unread)
+        show = self.show_read.get(transport)
+        if show is not None:
+            for jid, contact, stanza_id in marks:
+                show(jid, contact, stanza_id)
 
     async def displayed(self, transport: str, jid: str, stanza_ids: Sequence[str]) -> None:
         """A client shows that these messages have been read (XEP-0333): the adapter may pass that on."""

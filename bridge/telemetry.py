@@ -212,6 +212,12 @@ class Metrics:
             ["transport"],
             registry=registry,
         )
+        self.dropped = Counter(
+            "passerelle_messages_dropped",
+            "Messages from outside that were not recorded, since their sender is blocked.",
+            ["transport"],
+            registry=registry,
+        )
         self.spam_reports = Counter(
             "passerelle_spam_reports", "Senders whom users have reported.", ["transport"], registry=registry
         )

@@ -187,7 +187,7 @@ class Wishes:
         return wanted
 
     async def send_code(self, line: Line, wanted: str, account: CheckedAccount | None = None) -> None:
-        """Send a code to this canonical address; with it comes the account, if there is one. Raises Denied."""
+        """Send a code to this canonical address; its account waits for it, if there is one. Raises Denied."""
         code = f"{secrets.randbelow(1_000_000):06d}"
         now = self._clock()
         begun = (

@@ -9,9 +9,20 @@ network_settings = { nagle = false }
 -- At the end of the file. Being below example.org, both show up in its service discovery.
 Component "mail.example.org"
     component_secret = "the text in /etc/passerelle/mail.secret"
+    --modules_enabled = { "privilege" }
 
 Component "sms.example.org"
     component_secret = "the text in /etc/passerelle/sms.secret"
+    --modules_enabled = { "privilege" }
+
+-- Better, if you have mod_privilege (Debian: prosody-modules): contacts then stand in your users' rosters by
+-- name and in a group of their own without anybody being asked, and what users mail from another program
+-- shows in their chats as their own (XEP-0356). Add "privilege" to your modules_enabled, take the dashes
+-- away above, and put this into VirtualHost "example.org":
+--    privileged_entities = {
+--        ["mail.example.org"] = { roster = "both"; message = "outgoing"; presence = "managed_entity" };
+--        ["sms.example.org"] = { roster = "both"; message = "outgoing"; presence = "managed_entity" };
+--    }
 
 -- Files that come in are put where your users' own uploads lie: transports may use it as they are hosts
 -- of this server. Only if you have set http_file_share_access, add both transports to it.

@@ -7,24 +7,22 @@ counted for each.
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import structlog
-from aiosmtplib.errors import SMTPAuthenticationError
 
 from adapters.email import headers, own_account
+from adapters.email.account_sending import AccountSender
 from adapters.email.catch_all import return_path
-from adapters.email.compose import Mail
 from adapters.email.filing import Copies, Copy
 from adapters.email.imap_client import Client, CommandRefused, ImapTrouble, LoginRefused, connected
 from adapters.email.imap_in import Folder, Watch
 from adapters.email.imap_words import sent_folder
 from adapters.email.own_account import OwnAccount, Places, Seal
-from adapters.email.smtp_out import Submitter
-from adapters.email.smtp_pool import Connection, NoConnection, Pool, Smarthost
 from adapters.email.sourced import PLACE, SENT
+from bridge.i18n import filled, tr
 from bridge.kit import keep_trying
 from bridge.model import Envelope
 from bridge.ports import (
@@ -33,98 +31,34 @@ from bridge.ports import (
     BadAccount,
     CheckedAccount,
     Displayed,
-    Fate,
     Inbox,
-    Scope,
-    Sent,
-    TryLater,
 )
 
 log = structlog.get_logger()
 
 _ASK_AGAIN = 300.0  # seconds after which the record is asked for accounts, told or not
 _REFUSED_PAUSE = 900.0  # seconds after a refused login: more would lock the account at its provider
-_REST = 30.0  # seconds in which a server that could not be reached is left alone
 _CHECKS = 4  # at a time
 _CHECK_WITHIN = 50.0
 _STAGGER = 0.05  # seconds between the first connections of accounts
 _AWAY_FOR = 600.0  # seconds that a server may be away before its user hears of it
 _DAY = 86400.0
 
-_WRONG_PASSWORD = (
+_WRONG_PASSWORD = tr(
     "✗ Your mail account {address} does not open any more: the server refuses name or password. "
     "Mail waits there, and nothing is lost. Type account password to give the new one."
 )
-_AWAY = (
+_AWAY = tr(
     "Your mail server {host} cannot be reached for some time now ({why}). Mail waits there, and nothing is "
     "lost. This is tried again by itself."
 )
-_LOST_KEY = "✗ The password of your mail account {address} cannot be read any more. Please bring it again."
-_UNREACHABLE = "Your mail server {host} cannot be reached just now. This is tried again by itself."
-_NO_LOGIN = "Your mail server {host} refuses your password. Type account password to give the new one."
+_LOST_KEY = tr(
+    "✗ The password of your mail account {address} cannot be read any more. Please bring it again."
+)
 
 
 class NoAccount(Exception):
     """The address has no account here (any more)."""
-
-
-class _NotingPool(Pool):
-    """Remembers whether it was the login that kept us out."""
-
-    login_refused = False
-
-    @asynccontextmanager
-    async def lease(self, *, new: bool = False) -> AsyncIterator[Connection]:
-        try:
-            async with super().lease(new=new) as connection:
-                self.login_refused = False
-                yield connection
-        except NoConnection as error:
-            self.login_refused = isinstance(error.__cause__, SMTPAuthenticationError)
-            raise
-
-
-class AccountSender:
-    """Sends as one user through the server of their own."""
-
-    def __init__(
-        self,
-        smarthost: Smarthost,
-        places: Places,
-        clock: Callable[[], float],
-        sent: Callable[[Mail], None] = lambda _mail: None,
-    ) -> None:
-        self._sent = sent  # what becomes of a mail that went
-        self._host = smarthost.host
-        self._places = places
-        self._clock = clock
-        self.pool = _NotingPool(smarthost, clock)
-        self._submitter = Submitter(self.pool, smarthost)
-        self._rests_until = 0.0
-        self.trouble = ""  # a sentence for the user; empty when all is well
-
-    async def submit(self, mail: Mail) -> Mapping[str, Fate]:
-        """What became of each recipient. No fate speaks of more than its own delivery."""
-        if self._clock() < self._rests_until:
-            return self._away(mail)
-        try:
-            await self._places.resolve(self._host)
-        except ImapTrouble:
-            return self._away(mail)
-        fates = await self._submitter.submit(mail)
-        if any(isinstance(fate, TryLater) and fate.scope is Scope.OUTLET for fate in fates.values()):
-            # The outlet serves everybody: it must not pause for one user's server.
-            self._rests_until = self._clock() + _REST
-            return self._away(mail)
-        self.trouble = ""
-        if any(isinstance(fate, Sent) for fate in fates.values()):
-            self._sent(mail)
-        return fates
-
-    def _away(self, mail: Mail) -> Mapping[str, Fate]:
-        words = _NO_LOGIN if self.pool.login_refused else _UNREACHABLE
-        self.trouble = words.format(host=self._host)
-        return dict.fromkeys(mail.recipients, TryLater(self.trouble))
 
 
 class AccountWatch:
@@ -183,7 +117,7 @@ class AccountWatch:
             troubles.extend(caught.exceptions)
         if any(isinstance(trouble, LoginRefused) for trouble in troubles):
             log.warning("an account does not open", account=self._account.line_id)
-            self.trouble = _WRONG_PASSWORD.format(address=self._account.address)
+            self.trouble = filled(_WRONG_PASSWORD, address=self._account.address)
             await self._inbox.tell(self._account.jid, self.trouble, once=self._login_tell)
             await asyncio.sleep(_REFUSED_PAUSE)
         elif troubles:
@@ -196,7 +130,7 @@ class AccountWatch:
         self._away_since = self._away_since or now
         if now - self._away_since < self._away_for:
             return
-        self.trouble = _AWAY.format(host=self._own.imap.host, why=trouble)
+        self.trouble = filled(_AWAY, host=self._own.imap.host, why=trouble)
         day = f"away {self._account.line_id} {int(self._away_since // _DAY)}"
         await self._inbox.tell(self._account.jid, self.trouble, once=day)
 
@@ -234,9 +168,14 @@ class AccountWatch:
             # Another mailbox under the same address has other numbers: its place is its own.
             place = f"account/{self._account.line_id}/{self._own.mailbox}"
             cursor = f"{place}/{'sent' if sent else 'inbox'}"
-            folder = Folder(name, cursor, partial(self._address, sent))
+            folder = Folder(
+                name, cursor, partial(self._address, sent), read=None if sent else self._read_elsewhere
+            )
             self._watches[name] = Watch(folder, self._inbox, self._clock)
         return self._watches[name]
+
+    async def _read_elsewhere(self, read: Collection[str], unread: Collection[str]) -> None:
+        await self._inbox.read_elsewhere(self._account.address, PLACE, read, unread)
 
     async def _address(self, sent: bool, raw: bytes, place: str) -> Envelope:
         return Envelope(
@@ -285,7 +224,7 @@ class Desk:
                 account = own_account.from_form(fields, self._places, self._domains, provider)
                 await own_account.check(account, self._places, self._domains[0])
         except TimeoutError as error:
-            raise BadAccount("Your mail servers take too long to answer. Try again later.") from error
+            raise BadAccount(tr("Your mail servers take too long to answer. Try again later.")) from error
         proven = own_account.is_proven(account, provider)
         return CheckedAccount(account.address, self._seal.close(account), proven)
 
@@ -294,13 +233,13 @@ class Desk:
             account = self._seal.open(sealed).with_password(password)
         except own_account.Unreadable as error:
             raise BadAccount(
-                "What is kept of your account cannot be read any more. Bring it again."
+                tr("What is kept of your account cannot be read any more. Bring it again.")
             ) from error
         try:
             async with asyncio.timeout(_CHECK_WITHIN), self._checks:
                 await own_account.check(account, self._places, self._domains[0])
         except TimeoutError as error:
-            raise BadAccount("Your mail servers take too long to answer. Try again later.") from error
+            raise BadAccount(tr("Your mail servers take too long to answer. Try again later.")) from error
         return CheckedAccount(account.address, self._seal.close(account), proven=True)
 
     def state(self, sealed: bytes) -> AccountState:
@@ -386,7 +325,7 @@ class Desk:
             own = self._seal.open(account.sealed)
         except own_account.Unreadable:
             log.error("an account cannot be read: has the master key changed?", account=account.line_id)
-            words = _LOST_KEY.format(address=account.address)
+            words = filled(_LOST_KEY, address=account.address)
             await inbox.tell(account.jid, words, once=f"key {account.line_id}")
             self._unreadable |= {account}
             return

@@ -19,7 +19,8 @@ from adapters.email import (
     undelivered,
     visible_text,
 )
-from adapters.email.accounts import AccountSender, Desk, NoAccount
+from adapters.email.account_sending import AccountSender
+from adapters.email.accounts import Desk, NoAccount
 from adapters.email.catch_all import CatchAll
 from adapters.email.compose import Letterhead
 from adapters.email.imap_client import ImapLogin
@@ -31,6 +32,7 @@ from adapters.email.smtp_in import Check, Door, Handler, Limits, listening
 from adapters.email.smtp_out import Submitter
 from adapters.email.smtp_pool import Pool, Smarthost
 from adapters.email.sourced import SourcedParser
+from bridge.i18n import filled, tr
 from bridge.kit import TransportSettings
 from bridge.model import Address, Delivery, DeliveryId, Kind, together
 from bridge.options import PROOF
@@ -60,8 +62,8 @@ if TYPE_CHECKING:
 
 _MEGABYTE = 1_000_000
 _WITH_FILES = 2  # mails with files at a time: each is in memory as a whole
-_NO_ACCOUNT = "Your mail account is not at hand here just now. This is tried again by itself."
-_NO_LONGER = (
+_NO_ACCOUNT = tr("Your mail account is not at hand here just now. This is tried again by itself.")
+_NO_LONGER = tr(
     "Your mail account {address} is not here any more, so this was not sent. Send it again: it goes from "
     "the address that you have now."
 )
@@ -106,8 +108,11 @@ class EmailAdapter:
         pretended = senders.pretended(text)
         if pretended:
             raise BadAddress(
-                f"Nothing proves that this came from {pretended}, so no answer goes there from this chat. "
-                "If you know better, write to that address itself.",
+                tr(
+                    "Nothing proves that this came from {address}, so no answer goes there from this chat. "
+                    "If you know better, write to that address itself.",
+                    address=pretended,
+                ),
                 condition="not-acceptable",
             )
         try:
@@ -129,7 +134,9 @@ class EmailAdapter:
         return compose.message_id(uid, self._domain)
 
     def parser(self) -> Parser:
-        return SourcedParser(MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE)))
+        return SourcedParser(
+            MailParser(self._settings.domains, self._context.derive_key(tokens.PURPOSE), self._settings.spam)
+        )
 
     def read_out(self, raw: bytes) -> str:
         return visible_text.whole(raw)
@@ -142,12 +149,12 @@ class EmailAdapter:
 
     async def check_account(self, fields: Mapping[str, str]) -> CheckedAccount:
         if self._desk is None:
-            raise BadAccount("Accounts of your own cannot be used here.")
+            raise BadAccount(tr("Accounts of your own cannot be used here."))
         return await self._desk.check(fields)
 
     async def renew_account(self, sealed: bytes, password: str) -> CheckedAccount:
         if self._desk is None:
-            raise BadAccount("Accounts of your own cannot be used here.")
+            raise BadAccount(tr("Accounts of your own cannot be used here."))
         return await self._desk.renew(sealed, password)
 
     def account_state(self, sealed: bytes) -> AccountState:
@@ -176,7 +183,7 @@ class EmailAdapter:
     async def _send_one(self, group: Sequence[Delivery]) -> dict[DeliveryId, Fate]:
         message = group[0].message
         if message is None:
-            return {one.id: Refused("There is no text in this. Nothing was sent.") for one in group}
+            return {one.id: Refused(tr("There is no text in this. Nothing was sent.")) for one in group}
         if group[0].kind is Kind.ERROR:
             mail = undelivered.report(group[0], message, self._domain)
             return await self._submit(group, mail, f"postmaster@{self._domain}")
@@ -200,7 +207,7 @@ class EmailAdapter:
         try:
             submitter = await self._submitter_for(author)
         except NoAccount:
-            return {one.id: Refused(_NO_LONGER.format(address=author)) for one in group}
+            return {one.id: Refused(filled(_NO_LONGER, address=author)) for one in group}
         if submitter is None:
             return {one.id: TryLater(_NO_ACCOUNT) for one in group}
         if self._signer is not None and self._signer.signs(author):
@@ -271,6 +278,7 @@ class EmailAdapter:
             inbound.authserv_id,
             inbound.verifies,
             inbound.on_fail == "refuse",
+            self._settings.spam != "ignore",
         )
         host, port = read_host_port(inbound.listen)
         handler = Handler(inbox, door, time.time, _sender_check() if inbound.verifies else None)
@@ -353,7 +361,7 @@ def _named(fate: Fate, delivery: Delivery) -> Fate:
     to = delivery.message.memo.get(memo.TO, "") if delivery.message is not None else ""
     several = "," in to or (delivery.message is not None and memo.CC in delivery.message.memo)
     if several and isinstance(fate, TryLater | Refused) and delivery.recipient not in fate.reason:
-        return replace(fate, reason=f"{delivery.recipient}: {fate.reason}")
+        return replace(fate, reason=tr("{who}: {reason}", who=delivery.recipient, reason=fate.reason))
     return fate
 
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import idna
 
+from bridge.i18n import tr
+
 MOST_TOGETHER = 20  # addresses of one conversation that a user spells out
 _LOCAL_LIMIT = 64  # octets, RFC 5321 section 4.5.3.1.1
 _DOMAIN_LIMIT = 253
@@ -56,12 +58,12 @@ def canonical(text: str) -> str:
     text = text.strip().removeprefix("mailto:")
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain:
-        sentence = f"“{text[:100]}” is no email address. Write it like alice@example.com."
+        sentence = tr("“{text}” is no email address. Write it like alice@example.com.", text=text[:100])
         raise NotAnAddress(sentence, _guess(text))
     if len(text) > 2 * (_LOCAL_LIMIT + _DOMAIN_LIMIT):
-        raise NotAnAddress("This email address is too long. Check the spelling.")
+        raise NotAnAddress(tr("This email address is too long. Check the spelling."))
     if any(character.isspace() for character in text) and not local.startswith('"'):
-        raise NotAnAddress(f"“{text[:100]}” has a space in it. Leave it out.", _guess(text))
+        raise NotAnAddress(tr("“{text}” has a space in it. Leave it out.", text=text[:100]), _guess(text))
     return f"{_canonical_local(local)}@{canonical_domain(domain)}"
 
 
@@ -77,7 +79,7 @@ def canonical_people(text: str) -> tuple[str, ...]:
     if len(several) < 2:
         return (canonical(text),)
     if len(several) > MOST_TOGETHER:
-        raise NotAnAddress(f"One chat can have {MOST_TOGETHER} people at most. Write to fewer.")
+        raise NotAnAddress(tr("One chat can have {most} people at most. Write to fewer.", most=MOST_TOGETHER))
     return tuple(sorted({canonical(one) for one in several}))
 
 
@@ -95,17 +97,21 @@ def canonical_domain(text: str) -> str:
     """A domain in lower case and A-labels. Raises NotAnAddress."""
     domain = text.strip().rstrip(".").lower()
     if domain.startswith("["):
-        raise NotAnAddress("An address with an IP number cannot be used. Use its domain name.")
+        raise NotAnAddress(tr("An address with an IP number cannot be used. Use its domain name."))
     if not domain.isascii():
         try:
             domain = idna.encode(domain, uts46=True).decode("ascii").lower()
         except (idna.IDNAError, UnicodeError) as error:
-            raise NotAnAddress(f"“{text[:100]}” is no domain. Check the spelling after the @.") from error
+            raise NotAnAddress(
+                tr("“{text}” is no domain. Check the spelling after the @.", text=text[:100])
+            ) from error
     labels = domain.split(".")
     if len(domain) > _DOMAIN_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
-        raise NotAnAddress(f"“{text[:100]}” is no domain. Check the spelling after the @.")
+        raise NotAnAddress(tr("“{text}” is no domain. Check the spelling after the @.", text=text[:100]))
     if len(labels) < 2:
-        raise NotAnAddress(f"“{text[:100]}” is no complete domain: it has no dot, as in example.com.")
+        raise NotAnAddress(
+            tr("“{text}” is no complete domain: it has no dot, as in example.com.", text=text[:100])
+        )
     return domain
 
 
@@ -115,12 +121,12 @@ def _canonical_local(text: str) -> str:
     if quoted:
         local = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
         if not local or any(unicodedata.category(character) in ("Cc", "Cs") for character in local):
-            raise NotAnAddress("What stands in quotes before the @ cannot be used. Check the spelling.")
+            raise NotAnAddress(tr("What stands in quotes before the @ cannot be used. Check the spelling."))
         local = quote_local(local)
     elif not _is_dot_atom(local):
-        raise NotAnAddress(f"“{text[:100]}” cannot stand before the @. Check the spelling.")
+        raise NotAnAddress(tr("“{text}” cannot stand before the @. Check the spelling.", text=text[:100]))
     if len(local.encode()) > _LOCAL_LIMIT:
-        raise NotAnAddress("What stands before the @ is too long. Check the spelling.")
+        raise NotAnAddress(tr("What stands before the @ is too long. Check the spelling."))
     return local
 
 

@@ -9,24 +9,25 @@ from dataclasses import dataclass
 
 from adapters.email import addresses, memo
 from adapters.email.memo import Person
+from bridge.i18n import tr
 from bridge.options import ALL, CC, CORRECTION, MEMO_OTHERS, REACTION, RSVP
 from bridge.ports import Addressed, BadAddress, Outward
 
 MOST = 100  # recipients of one mail: what RFC 5321 section 4.5.3.1.8 makes every server take
 
-_NOT_AMONG_THEM = (
+_NOT_AMONG_THEM = tr(
     "You were in neither To nor Cc of that mail, so an answer to everybody would show that you got it. "
     "Answer its writer alone, without /all."
 )
-_NOTHING_ANSWERED = "There is no mail here that this would answer. Send it without /all."
-_NO_INVITATION = "There is no invitation here that this would answer. Answer in words."
-_NO_REACTION = "There is no mail here that this would react to. Send it as a message."
-_NOBODY = "Nobody is left to send this to: it was from you to yourself."
-_UNKNOWN_GROUP = (
+_NOTHING_ANSWERED = tr("There is no mail here that this would answer. Send it without /all.")
+_NO_INVITATION = tr("There is no invitation here that this would answer. Answer in words.")
+_NO_REACTION = tr("There is no mail here that this would react to. Send it as a message.")
+_NOBODY = tr("Nobody is left to send this to: it was from you to yourself.")
+_UNKNOWN_GROUP = tr(
     "Nobody here knows who is in this chat: it has had no mail. Write to the people themselves, with commas "
     "between their addresses."
 )
-_NO_POSTS = "This mailing list takes no mail from its readers. Write to a person instead."
+_NO_POSTS = tr("This mailing list takes no mail from its readers. Write to a person instead.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ def addressed(outward: Outward) -> Addressed:
         raise BadAddress(_NOBODY, condition="not-acceptable")
     if len(everybody) > MOST:
         raise BadAddress(
-            f"This would reach {len(everybody)} people; one mail may go to {MOST}. Write to fewer.",
+            tr(
+                "This would reach {count} people; one mail may go to {most}. Write to fewer.",
+                count=len(everybody),
+                most=MOST,
+            ),
             condition="policy-violation",
         )
     return Addressed(tuple(everybody), _memo(outward, to, cc))

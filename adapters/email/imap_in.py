@@ -5,7 +5,7 @@ crash nothing is missing and nothing comes twice. Knows neither whose mailbox it
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -22,6 +22,8 @@ _BATCH_BYTES = 8 << 20
 _MOST_SIZES = 1_000  # UIDs whose sizes are asked for at a time
 _LOOK_BACK = 2  # days, when a folder has been numbered anew
 _MOST_MARKS = 1_000
+_MOST_UNREAD = 500
+_UNREAD_SINCE = 14  # days
 
 _HEAD_FIELDS = (
     "HEADER.FIELDS (FROM SENDER TO CC DATE SUBJECT MESSAGE-ID IN-REPLY-TO REFERENCES"
@@ -30,6 +32,10 @@ _HEAD_FIELDS = (
 
 # A mail and where it lay (`folder:validity:uid`) → how it reached us; None: it is for nobody here.
 Address = Callable[[bytes, str], Awaitable[Envelope | None]]
+
+
+# Where mails lay (`folder:validity:uid`) that have been read elsewhere, and those that have not.
+Read = Callable[[Collection[str], Collection[str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Folder:
     name: str
     cursor: str  # under which name its place is recorded
     address: Address
+    read: "Read | None" = None  # told what has been read in another program
     mark_taken: bool = False  # flag \\Seen what has been taken in
     most_bytes: int = 25_000_000  # of one mail; of a larger one its head comes
 
@@ -67,6 +74,7 @@ class Watch:
         self._inbox = inbox
         self._clock = clock
         self._woken = asyncio.Event()
+        self._unread: set[int] = set()  # UIDs that were not read when we looked last
         self._marks: dict[int, set[int]] = {}  # UIDs to be flagged \\Seen, by validity
         self.up_to_date = asyncio.Event()  # everything that was there has been taken in; cleared by trouble
 
@@ -84,11 +92,28 @@ class Watch:
             while True:
                 place = await self._catch_up(client, place)
                 await self._write_marks(client, place.validity)
+                await self._look_for_read(client, place.validity)
                 self.up_to_date.set()
                 await client.idle(LOOK_AGAIN, self._woken)
                 self._woken.clear()
         finally:
             self.up_to_date.clear()
+
+    async def _look_for_read(self, client: Client, validity: int) -> None:
+        """Tell what the user has read since we looked last, in another program or in chat, which is known."""
+        if self._folder.read is None:
+            return
+        before = self._unread
+        still = set(await client.search("UNSEEN", "UID", imap_words.uid_set(before))) if before else set()
+        since = imap_words.day_before(self._clock(), _UNREAD_SINCE)
+        recent = await client.search("UNSEEN", "SINCE", since)
+        self._unread = set(recent[-_MOST_UNREAD:])
+        if before - still:
+            unread = self._places(validity, still | self._unread)
+            await self._folder.read(self._places(validity, before - still), unread)
+
+    def _places(self, validity: int, uids: Iterable[int]) -> list[str]:
+        return [f"{self._folder.name}:{validity}:{uid}" for uid in uids]
 
     async def _begin(self, client: Client) -> Place:
         """Open the folder and find the place to go on from."""
@@ -96,6 +121,7 @@ class Watch:
         place = Place.read(await self._inbox.cursor(self._folder.cursor))
         if place is not None and place.validity == selected.validity:
             return place
+        self._unread.clear()
         next_uid = selected.next_uid
         if next_uid is None:  # RFC 3501 lets old servers leave it out
             next_uid = max(await client.search("UID", "*"), default=0) + 1
@@ -115,17 +141,13 @@ class Watch:
         while True:
             await client.noop()  # some servers tell a search of new mails only after it
             # `n:*` is never empty: it answers the last mail even below n.
-            found = [
-                uid for uid in await client.search("UID", f"{place.uid + 1}:*") if uid > place.uid
-            ]
+            found = [uid for uid in await client.search("UID", f"{place.uid + 1}:*") if uid > place.uid]
             if not found:
                 return place
             await self._take_all(client, found, place.validity, moving=True)
             place = Place(place.validity, found[-1])
 
-    async def _take_all(
-        self, client: Client, uids: Sequence[int], validity: int, *, moving: bool
-    ) -> None:
+    async def _take_all(self, client: Client, uids: Sequence[int], validity: int, *, moving: bool) -> None:
         """Take in these mails, batch by batch: one is recorded while the next is fetched. `moving` records
         with each how far we have come."""
         recording: asyncio.Task[None] | None = None

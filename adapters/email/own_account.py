@@ -22,6 +22,7 @@ from adapters.email.imap_client import ImapLogin, ImapTrouble, LoginRefused, con
 from adapters.email.providers import Provider, Spot
 from adapters.email.replies import shortened
 from adapters.email.smtp_pool import NoConnection, Pool, Smarthost
+from bridge.i18n import tr
 from bridge.kit import may_dial
 from bridge.ports import AccountField, BadAccount
 
@@ -57,12 +58,20 @@ class Places:
         if self.hosts:
             if host not in self.hosts:
                 possible = ", ".join(self.hosts)
-                raise BadAccount(f"Accounts at {host} cannot be used here. Possible: {possible}.")
+                raise BadAccount(
+                    tr(
+                        "Accounts at {host} cannot be used here. Possible: {possible}.",
+                        host=host,
+                        possible=possible,
+                    )
+                )
             return
         if tls not in _TLS:
-            raise BadAccount(f"Your password would go to {host} in clear. Choose implicit or starttls.")
+            raise BadAccount(
+                tr("Your password would go to {host} in clear. Choose implicit or starttls.", host=host)
+            )
         if port not in _USUAL_PORTS:
-            raise BadAccount(f"Port {port} is not one that mail servers use. Check it.")
+            raise BadAccount(tr("Port {port} is not one that mail servers use. Check it.", port=port))
 
     def _is_named(self, host: str, port: int, tls: str) -> bool:
         spot = Spot(host, port, tls)
@@ -183,10 +192,18 @@ def address_in(fields: Mapping[str, str], places: Places, domains: Sequence[str]
         raise BadAccount(str(error)) from error
     domain = address.rpartition("@")[2]
     if domain in domains:
-        raise BadAccount(f"Addresses at {domain} are this gateway's own. Register without an account.")
+        raise BadAccount(
+            tr("Addresses at {domain} are this gateway's own. Register without an account.", domain=domain)
+        )
     if places.domains and domain not in places.domains:
         possible = ", ".join(places.domains)
-        raise BadAccount(f"Accounts at {domain} cannot be used here. Possible: {possible}.")
+        raise BadAccount(
+            tr(
+                "Accounts at {host} cannot be used here. Possible: {possible}.",
+                host=domain,
+                possible=possible,
+            )
+        )
     if domain in providers.CLOSED and domain not in places.named:
         raise BadAccount(providers.CLOSED[domain])
     return address
@@ -200,10 +217,12 @@ def from_form(
     filled = {name: text for name, text in fields.items() if text}
     for name, text in filled.items():
         if len(text) > _LONGEST or any(character in text for character in "\0\r\n"):
-            raise BadAccount(f"What stands in {name} cannot be right: it is too long, or has line breaks.")
+            raise BadAccount(
+                tr("What stands in {name} cannot be right: it is too long, or has line breaks.", name=name)
+            )
     address = address_in(filled, places, domains)
     if not filled.get("password"):
-        raise BadAccount("The password is missing.")
+        raise BadAccount(tr("The password is missing."))
     usual = provider or providers.usual(address.rpartition("@")[2])
     username = filled.get("username", address).strip()
     imap = _server("imap", filled, usual.imap, username, filled["password"], places)
@@ -219,17 +238,23 @@ def _server(
 ) -> Server:
     host = filled.get(f"{kind}_host", usual.host).strip().lower()
     if not host.isascii() or any(character in host for character in " /@[]"):
-        raise BadAccount(f"{host[:100]} is no host. Write it like {usual.host}.")
+        raise BadAccount(tr("{host} is no host. Write it like {usual}.", host=host[:100], usual=usual.host))
     as_usual = host == usual.host
     tls = filled.get(f"{kind}_tls", usual.tls if as_usual else "implicit").strip().lower()
     if tls not in (*_TLS, "none"):
-        raise BadAccount(f"Encryption of {kind.upper()} is implicit or starttls.")
+        raise BadAccount(tr("Encryption of {protocol} is implicit or starttls.", protocol=kind.upper()))
     of_tls = _PORTS[kind].get(tls, _PORTS[kind]["starttls"])
     port = filled.get(f"{kind}_port", "").strip() or str(
         usual.port if as_usual and tls == usual.tls else of_tls
     )
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise BadAccount(f"The {kind.upper()} port is a number, such as {_PORTS[kind]['implicit']}.")
+        raise BadAccount(
+            tr(
+                "The {protocol} port is a number, such as {port}.",
+                protocol=kind.upper(),
+                port=_PORTS[kind]["implicit"],
+            )
+        )
     places.judge(host, int(port), tls)
     return Server(host, int(port), tls, username, password)
 
@@ -254,11 +279,14 @@ async def check(account: OwnAccount, places: Places, our_name: str) -> None:
             await client.select("INBOX")
     except LoginRefused as error:
         raise BadAccount(
-            f"Your mailbox does not open: {error}. Check name and password; some providers want an app "
-            "password, or IMAP to be switched on first."
+            tr(
+                "Your mailbox does not open: {why}. Check name and password; some providers want an app "
+                "password, or IMAP to be switched on first.",
+                why=str(error),
+            )
         ) from error
     except ImapTrouble as error:
-        raise BadAccount(f"Your mailbox cannot be reached: {error}.") from error
+        raise BadAccount(tr("Your mailbox cannot be reached: {why}.", why=str(error))) from error
     await _check_sending(account, places, our_name)
 
 
@@ -271,12 +299,19 @@ async def _check_sending(account: OwnAccount, places: Places, our_name: str) -> 
             answer = await connection.client.execute_command(b"MAIL", b"FROM:<%s>" % account.address.encode())
             if not 200 <= answer.code < 300:
                 said = shortened(answer.message)
-                raise BadAccount(f"{host} does not let you send as {account.address}: {answer.code} {said}")
+                raise BadAccount(
+                    tr(
+                        "{host} does not let you send as {address}: {answer}",
+                        host=host,
+                        address=account.address,
+                        answer=f"{answer.code} {said}",
+                    )
+                )
             await connection.client.execute_command(b"RSET")
     except ImapTrouble as error:
-        raise BadAccount(f"Your mail cannot be sent: {error}.") from error
+        raise BadAccount(tr("Your mail cannot be sent: {why}.", why=str(error))) from error
     except (NoConnection, SMTPException, OSError) as error:
-        raise BadAccount(f"Your mail cannot be sent: {_why(host, error)}.") from error
+        raise BadAccount(tr("Your mail cannot be sent: {why}.", why=_why(host, error))) from error
     finally:
         await pool.close()
 

@@ -21,6 +21,7 @@ from adapters.email import (
     lists,
     people,
     senders,
+    spam,
     subjects,
     tokens,
     undelivered,
@@ -29,7 +30,7 @@ from adapters.email import (
 from adapters.email.addresses import lenient
 from adapters.email.reading import charset, mime
 from bridge.model import Address, Envelope, File, Group, Incoming, Report
-from bridge.options import MEMO_AUTO, REPLIED
+from bridge.options import MEMO_AUTO, MEMO_SPAM, REPLIED
 
 _SHOWN_WHOLE = 20_000  # bytes of a mail that cannot be read
 _ENCRYPTED = "🔒 This mail is encrypted, and can be read in a mail program that has your key only."
@@ -43,6 +44,7 @@ class MailParser:
 
     domains: tuple[str, ...]  # ours: what is at home in them is a Message-ID of ours
     key: bytes = field(default=b"", repr=False)  # of tokens
+    on_spam: spam.Mode = "mark"  # what the word of the server before us counts
 
     def __call__(self, raw: bytes, envelope: Envelope) -> Sequence[Incoming | Report]:
         try:
@@ -95,6 +97,8 @@ class MailParser:
         shared = {**content.memo, **lists.memo(mailing_list)}
         if mechanical:
             shared[MEMO_AUTO] = mechanical
+        if suspect := spam.verdict(head, envelope.headers, envelope.peer, self.on_spam):
+            shared[MEMO_SPAM] = suspect
         return [
             Incoming(
                 transport=envelope.transport,

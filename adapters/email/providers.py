@@ -4,6 +4,8 @@ their usual names. Asks nobody but the name look-up that it is given."""
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bridge.i18n import tr
+
 
 @dataclass(frozen=True, slots=True)
 class Spot:
@@ -60,11 +62,11 @@ _LARGE: Mapping[str, Provider] = {
 CLOSED: Mapping[str, str] = {
     **dict.fromkeys(
         ("proton.me", "protonmail.com", "pm.me"),
-        "Proton Mail is read by its own programs only. Let mail be forwarded from there instead.",
+        tr("Proton Mail is read by its own programs only. Let mail be forwarded from there instead."),
     ),
     **dict.fromkeys(
         ("tutanota.com", "tuta.com", "tuta.io", "tutanota.de"),
-        "Tuta is read by its own programs only. Use another address.",
+        tr("Tuta is read by its own programs only. Use another address."),
     ),
 }
 

@@ -225,6 +225,7 @@ class EmailSettings(TransportSettings):
     user_domain: str = ""
     coalesce_seconds: float = Field(30.0, ge=0, le=120)
     strangers: Literal["everyone", "ask", "contacts"] = "ask"
+    spam: Literal["mark", "hold", "ignore"] = "mark"  # what the server before us calls so, by X-Spam-Flag
     inbound: Inbound | None = None
     outbound: Outbound = Outbound()
     mailbox: Mailbox | None = None

@@ -20,7 +20,7 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Session, syntax
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
-from adapters.email import addresses, authenticity
+from adapters.email import addresses, authenticity, spam
 from adapters.email.authenticity import Outcome, Verdict
 from bridge.model import Envelope
 from bridge.ports import Inbox
@@ -69,6 +69,7 @@ class Door:
     authserv_id: str = ""  # whose Authentication-Results are believed in mail from relays
     verifies: bool = False  # takes mail from anybody, and checks the sender
     refuses: bool = False  # what fails the check, instead of marking it
+    tells_spam: bool = False  # whether relays' word on spam counts
 
     def admits(self, peer: str) -> bool:
         """Relays always; others only if senders are checked."""
@@ -194,6 +195,8 @@ class Handler:
         """
         peer = peer_of(session)
         if self._door.relays(peer):
+            if self._door.tells_spam:
+                told[spam.BELIEVE] = "yes"
             if self._door.authserv_id:
                 told[authenticity.BELIEVE] = self._door.authserv_id
             return ""

@@ -13,17 +13,18 @@ from adapters.email.compose import Mail
 from adapters.email.replies import Reply
 from adapters.email.smtp_pool import Connection, NoConnection, Pool, Smarthost
 from adapters.email.smtp_session import ConnectionLost, Session
+from bridge.i18n import filled, tr
 from bridge.ports import Fate, Refused, Scope, Sent, TryLater
 
 log = structlog.get_logger()
 
-_NEEDS_UTF8 = (
+_NEEDS_UTF8 = tr(
     "{rcpt} or your own address has letters outside ASCII before the @, "
     "and the mail server on the way does not take those. Use another address."
 )
-_UNREACHABLE = "Our mail server cannot be reached just now. This is tried again by itself."
-_BROKE_OFF = "The mail server broke off in the middle. This is tried again by itself."
-_NOT_OUR_TURN = "Our mail server does not take our mail just now. This is tried again by itself."
+_UNREACHABLE = tr("Our mail server cannot be reached just now. This is tried again by itself.")
+_BROKE_OFF = tr("The mail server broke off in the middle. This is tried again by itself.")
+_NOT_OUR_TURN = tr("Our mail server does not take our mail just now. This is tried again by itself.")
 _GO_ON = 354
 
 
@@ -63,7 +64,7 @@ class Submitter:
             raise _LostBeforeData from error
         if mail.smtputf8 and "smtputf8" not in session.extensions:
             return {
-                one: Refused(_NEEDS_UTF8.replace("{rcpt}", one), "not-acceptable", "modify", "no SMTPUTF8")
+                one: Refused(filled(_NEEDS_UTF8, rcpt=one), "not-acceptable", "modify", "no SMTPUTF8")
                 for one in mail.recipients
             }
         try:

@@ -15,6 +15,7 @@ from aiosmtplib.errors import SMTPAuthenticationError, SMTPException, SMTPRespon
 
 from adapters.email.replies import shortened
 from adapters.email.smtp_session import ConnectionLost, Session
+from bridge.i18n import tr
 
 _FAREWELL = 2.0  # seconds
 
@@ -175,7 +176,7 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 def _no_connection(smarthost: Smarthost, error: Exception) -> NoConnection:
     where = f"{smarthost.host}:{smarthost.port}"
-    sentence = "Our mail server cannot be reached just now. This is tried again by itself."
+    sentence = tr("Our mail server cannot be reached just now. This is tried again by itself.")
     match error:
         case SMTPAuthenticationError():
             remedy = f"{where} refused our login ({error.code}): check username and password under outbound"

@@ -6,18 +6,15 @@ For the worker process: imports nothing that speaks to the network.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from adapters.email import headers, senders, subjects
-from adapters.email.addresses import lenient
+from adapters.email import headers, memo, people, senders, subjects
 from adapters.email.reading import charset
 from adapters.email.visible_text import from_mail
-from bridge.model import Address, Envelope, Incoming, Report
+from bridge.model import Address, Envelope, Group, Incoming, Report
 
 Parser = Callable[[bytes, Envelope], Sequence[Incoming | Report]]
 
 PLACE = "imap"  # envelope header and memo: where a mail lies, as `folder:validity:uid`
 SENT = "imap.sent"  # envelope header: its recipient has written it
-
-_MOST_RECIPIENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +40,14 @@ class SourcedParser:
 
 
 def own_mails(raw: bytes, envelope: Envelope) -> list[Incoming]:
-    """A mail that the envelope's recipient has sent, once for each person it went to."""
+    """A mail that the envelope's recipient has sent: into the chat of all whom it went to."""
     head = headers.read(raw)
     own = envelope.recipients[0]
-    people: dict[str, tuple[str, str]] = {}
-    for name, address in headers.mailboxes([*head.every("to"), *head.every("cc")]):
-        canonical = lenient(address)
-        if canonical and canonical != own and len(people) < _MOST_RECIPIENTS:
-            people.setdefault(canonical, (name, address.strip()))
+    named = people.of(head)
+    went_to = {one: name for one, name in {**named.to, **named.cc}.items() if one != own}
+    if not went_to:
+        return []
+    first = next(one for one in (*named.to, *named.cc) if one != own)
     subject = subjects.base(head.text("subject"))
     body = charset.clean(from_mail(raw)).strip("\n ") or subject or "(empty mail)"
     date = head.date()
@@ -58,16 +55,23 @@ def own_mails(raw: bytes, envelope: Envelope) -> list[Incoming]:
     return [
         Incoming(
             transport=envelope.transport,
-            sender=Address(canonical, original),
+            sender=Address(first, first),
             recipient=own,
             body=body,
-            dedupe=f"own {remote_id or head.raw('date')} {canonical}",
+            dedupe=f"own {remote_id or head.raw('date')} {first}",
             written_at=envelope.received_at if date is None else min(date, envelope.received_at),
-            sender_name=senders.person(name, Address(canonical, original)),
+            sender_name=senders.person(went_to[first], Address(first, first)),
             subject=subject,
             remote_id=remote_id,
             references=head.references(),
+            memo=_memo(named),
             own=True,
+            group=Group(went_to, len(went_to), named=True) if len(went_to) > 1 else None,
         )
-        for canonical, (name, original) in people.items()
     ]
+
+
+def _memo(named: people.People) -> dict[str, str]:
+    """What answers to one's own mail go by, as adapters.email.answering writes it."""
+    fields = {memo.TO: named.to, memo.CC: named.cc}
+    return {memo.OWN: "1", **{name: people.written(found) for name, found in fields.items() if found}}

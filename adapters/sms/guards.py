@@ -78,7 +78,7 @@ class Ask:
 
     @property
     def quota(self) -> str:
-        return f"quota/{self.jid}/{datetime.fromtimestamp(self.now, UTC):%Y-%m-%d}"
+        return f"quota/{self.jid}/{_date(int(self.now // DAY))}"
 
     @property
     def pace(self) -> str:
@@ -87,6 +87,11 @@ class Ask:
     @property
     def keys(self) -> tuple[str, ...]:
         return self.turn, self.stop, self.pause, self.loop, self.quota, self.pace
+
+
+@lru_cache(maxsize=16)
+def _date(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * DAY, UTC):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)

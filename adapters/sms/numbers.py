@@ -77,6 +77,7 @@ def calling_code(canonical_address: str) -> int:
         return 0
 
 
+@lru_cache(maxsize=4096)
 def canonical(text: str, region: str) -> Address:
     """The address that a person or a JID's unescaped node spells.
 

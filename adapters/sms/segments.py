@@ -4,6 +4,7 @@ GSM 03.38 packs 7-bit characters, 160 in a lone segment and 153 in each of sever
 its alphabet sends the whole text as UCS-2, 70 and 67 UTF-16 units.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _GSM_BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _GSM_EXTENSION = frozenset("\f^{}\\[~]|€")  # an escape goes before each: two septets
+_PLAINLY_GSM = re.compile(f"[{re.escape(''.join(sorted(_GSM_BASIC)))}]*")  # most texts are: a septet each
 
 _ZWJ = "\u200d"
 _WORD_SEARCH = 200  # UTF-16 units before a cut in which a gap between words is looked for
@@ -37,6 +39,8 @@ class Length:
 
 def measure(text: str) -> Length:
     """The encoding, units and segments of a text."""
+    if _PLAINLY_GSM.fullmatch(text):
+        return Length(Encoding.GSM7, len(text), 1 if len(text) <= 160 else -(-len(text) // 153))
     gsm = all(char in _GSM_BASIC or char in _GSM_EXTENSION for char in text)
     widths = [_septets(char) if gsm else _utf16_units(char) for char in text]
     encoding, alone, chained = (Encoding.GSM7, 160, 153) if gsm else (Encoding.UCS2, 70, 67)
@@ -61,6 +65,8 @@ def simplified(text: str) -> str:
 
 def smart(text: str) -> str:
     """The simplified text where that spares it UCS-2, else the text as it is."""
+    if _PLAINLY_GSM.fullmatch(text):
+        return text
     plain = simplified(text)
     return plain if measure(plain).encoding is Encoding.GSM7 else text
 
@@ -114,7 +120,7 @@ def _pieces(text: str, longest: int) -> Iterator[str]:
 
 
 def _width(piece: str) -> int:
-    return sum(map(_utf16_units, piece))
+    return len(piece) if piece.isascii() else sum(map(_utf16_units, piece))
 
 
 def _at_a_gap(pieces: list[str], reach: int) -> tuple[list[str], list[str]]:

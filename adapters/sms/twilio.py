@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import aiohttp
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
@@ -291,7 +292,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the package has no 
                 method,
                 self._api_url + url.removeprefix(_OFFICIAL),
                 params=_flat(params),
-                data=urlencode(_flat(data) or []).encode("ascii") if method == "POST" else None,
+                data=_form(data) if method == "POST" else None,
                 headers=sent_headers,
                 allow_redirects=False,
             ) as answer:
@@ -348,6 +349,18 @@ def _flat(pairs: Mapping[str, object] | None) -> list[tuple[str, str]] | None:
         for name, value in pairs.items()
         for item in (value if isinstance(value, list | tuple) else (value,))
     ]
+
+
+def _form(pairs: Mapping[str, object] | None) -> bytes:
+    """Parameters as a form. Their names need no quoting, and numbers have been quoted before."""
+    return "&".join(
+        f"{name}={_quoted_number(value) if name in _NUMBERS else quote_plus(value)}"
+        for name, value in _flat(pairs) or ()
+    ).encode("ascii")
+
+
+_NUMBERS = frozenset({"To", "From"})
+_quoted_number = lru_cache(maxsize=2048)(quote_plus)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> str:

@@ -7,9 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from typer import echo
 
 from bridge.cli.trouble import Trouble
@@ -50,6 +47,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], empty: st
     if not clean:
         echo(empty)
         return
+    # Not at the top: `run` prints no tables, and does without rich (see there).
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         table.add_column(header, overflow="fold")

@@ -4,7 +4,7 @@ A password belongs into the form, whose fields are private and which no archive 
 taken, too, and answered with the advice to take that line back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from bridge.accounts import OwnAccounts
@@ -27,6 +27,7 @@ from bridge.ports import AccountField
 
 WHAT, SERVERS, PASSWORD, CODE = "what", "servers", "password", "code"
 BRING, RENEW, PROVE, REMOVE, SHOW = "bring", "password", "code", "remove", "show"
+USAGE = "[bring ADDRESS | password | CODE | remove]"
 
 # What the adapter asks for, in words that can be translated.
 _LABELS: Mapping[str, Phrase] = {
@@ -124,25 +125,48 @@ async def _sure(context: Context) -> Step:
 # --- as text ---
 
 
+# What is typed for each of these, in the languages that we speak.
+_WORDS = {
+    **dict.fromkeys((BRING, "add", "bringen", "hinzufügen"), BRING),
+    **dict.fromkeys((RENEW, "passwort"), RENEW),
+    **dict.fromkeys((REMOVE, "delete", "entfernen", "löschen"), REMOVE),
+    **dict.fromkeys((SHOW, "status", "zeigen"), SHOW),
+    PROVE: PROVE,
+}
+
+
 async def _typed(context: Context, text: str) -> Values | None:
-    """`account`, `account 123456`, `account bring ADDRESS NAME=VALUE …`; the rest field by field."""
-    words = text.split()
-    if not words:
+    """`account`, `account 123456`, `account bring ADDRESS NAME=VALUE …`, `account password`, …"""
+    if not text.strip():
         return {WHAT: SHOW}
     if _is_code(text):
         return {WHAT: PROVE, CODE: text}
-    if words[0].casefold() != BRING:
-        return None
+    word, _, rest = text.strip().partition(" ")
+    rest = rest.strip()
+    match _WORDS.get(word.casefold()):
+        case "bring":
+            return _brings(context, rest.split())
+        case "password":
+            return Partial({WHAT: RENEW, **({PASSWORD: rest} if rest else {})})
+        case "code":
+            return Partial({WHAT: PROVE, **({CODE: rest} if rest else {})})
+        case "remove" | "show" as what:
+            return Partial({WHAT: what})
+    raise Invalid(tr("Write it like this: {example}", example=f"account {USAGE}"))
+
+
+def _brings(context: Context, words: Sequence[str]) -> Partial:
+    """What is known of the account from `ADDRESS imap_host=mail.x.org …`."""
     names = {one.name for one in _accounts(context).form(context.transport)}
-    told = dict(word.split("=", 1) for word in words[1:] if word.partition("=")[0] in names and "=" in word)
-    plain = [word for word in words[1:] if word.partition("=")[0] not in told]
+    told = dict(word.split("=", 1) for word in words if "=" in word and word.partition("=")[0] in names)
+    plain = [word for word in words if word.partition("=")[0] not in told]
     if len(plain) > 2:
-        raise Invalid(
-            tr("Write it like this: {example}", example="account bring ADDRESS [imap_host=… smtp_host=…]")
-        )
+        example = "account bring ADDRESS [imap_host=… smtp_host=…]"
+        raise Invalid(tr("Write it like this: {example}", example=example))
     told |= dict(zip(("address", PASSWORD), plain, strict=False))
-    by_hand = bool(set(told) - {"address", PASSWORD})
-    left = {name: "" for name in names - {"address", PASSWORD} if name not in told} if by_hand else {}
+    others = names - {"address", PASSWORD}
+    by_hand = bool(others & set(told))
+    left = dict.fromkeys(others - set(told), "") if by_hand else {}
     return Partial({WHAT: BRING, SERVERS: "1" if by_hand else "0", **left, **told})
 
 
@@ -154,11 +178,11 @@ def _is_code(text: str) -> bool:
 def _has_secret(text: str) -> bool:
     """Whether what is typed after the name has a password in it."""
     words = text.split()
-    match words[:1]:
-        case ["bring"]:
+    match _WORDS.get(words[0].casefold()) if words else None:
+        case "bring":
             plain = [word for word in words[1:] if "=" not in word]
             return len(plain) > 1 or any(word.partition("=")[0].endswith(PASSWORD) for word in words[1:])
-        case ["password"]:
+        case "password":
             return len(words) > 1
     return False
 
@@ -241,7 +265,7 @@ ACCOUNT = Command(
     tr("Use a mail account of your own here, or see how it goes with it."),
     _run,
     _steps,
-    usage="[bring ADDRESS | password | CODE | remove]",
+    usage=USAGE,
     german=("konto", "postfach"),
     available=is_offered,
     typed=_typed,

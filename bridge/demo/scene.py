@@ -15,7 +15,8 @@ from bridge.demo.gateway_process import MAIL_DOMAIN, OWN_NUMBER
 from bridge.demo.private import LOOPBACK, ServerError
 from bridge.demo.story import STEPS, StoryError, show_letter
 from bridge.demo.transcript import Transcript
-from bridge.demo.world import ALICE, PLUMBER, World, living_world, mail_contact, sms_contact
+from bridge.demo.world import ALICE, MAIL, PLUMBER, World, living_world, mail_contact, sms_contact
+from bridge.xmpp.words import ALIAS
 
 INTERRUPTED = 130
 
@@ -105,6 +106,7 @@ def _invitation(world: World) -> list[str]:
         "",
         "  1. Chat to a mail address; Alice answers:",
         f"       {mail_contact(ALICE)}",
+        f"     or by writing to {MAIL}, or to {ALIAS}@{MAIL}:  {ALICE} Hello!",
         "  2. Text a phone; the plumber answers:",
         f"       {sms_contact(PLUMBER)}",
         "  3. Misspell an address, and read what comes back:",

@@ -1,6 +1,6 @@
 """What comes in from outside through an adapter, and what adapters ask the record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from bridge.files import Filing
 from bridge.gateway.house import House
@@ -116,6 +116,11 @@ class _TransportInbox:
 
     async def tell(self, jid: str, text: str, *, once: str = "") -> None:
         await self._sources.tell(self._transport, jid, text, once)
+
+    async def read_elsewhere(
+        self, recipient: str, key: str, read: Collection[str], unread: Collection[str]
+    ) -> None:
+        await self._sources.read_elsewhere(self._transport, recipient, key, read, unread)
 
     async def knows(self, recipient: str) -> bool:
         return await self._inward.knows(self._transport, recipient)

@@ -1,6 +1,6 @@
 """The gateway as an adapter sees it: where it hands in what came from outside, and what it may ask."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Protocol
 
 from bridge.model import DeliveryId, Envelope, Incoming, Message, Report
@@ -35,6 +35,13 @@ class Inbox(Protocol):
     async def tell(self, jid: str, text: str, *, once: str = "") -> None:
         """Record a line of the gateway's own for a user. What has been told under the same `once` within
         the last 30 days is not told again."""
+        ...
+
+    async def read_elsewhere(
+        self, recipient: str, key: str, read: Collection[str], unread: Collection[str]
+    ) -> None:
+        """The recipient (a canonical address) has read messages in another program: those that have one of
+        `read` under `key` in their memo. Those of `unread` are not read yet. Best effort."""
         ...
 
     async def accept(self, incoming: Sequence[Incoming]) -> None:

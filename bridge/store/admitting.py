@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, select
 
 from bridge.model import Group, Incoming
-from bridge.options import PAUSED, STRANGERS
-from bridge.policy import BLOCKED, Admission, admission
+from bridge.options import MEMO_SPAM, PAUSED, STRANGERS
+from bridge.policy import ALLOWED, BLOCKED, Admission, admission
 from bridge.store.conversations import Found
 from bridge.store.rows import unpack
 from bridge.store.tables import contacts, members
+from bridge.telemetry import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,21 @@ def let_in(
         shut = BLOCKED in (writer, conversation.standing)
         standing = BLOCKED if shut else conversation.standing or writer
         verdict = judge(owner, one.sender.canonical, standing, muted=conversation.muted)
-        if verdict is not Admission.DROP:
+        if is_spam(one, standing) and verdict in (Admission.SHOW, Admission.ASK):
+            verdict = Admission.HOLD  # without a word: a wave of it is not announced
+        if verdict is Admission.DROP:
+            METRICS.dropped.labels(one.transport).inc()
+        else:
             arrived.append(Arrived(one, row, conversation, owner, verdict, standing))
     return arrived
+
+
+SPAM = "spam"  # deliveries.waits_for of what is held for that
+
+
+def is_spam(one: Incoming, standing: str) -> bool:
+    """Whether a message is held because its server takes it for spam: never of somebody who is known."""
+    return one.memo.get(MEMO_SPAM) == "hold" and standing != ALLOWED
 
 
 def _writers(

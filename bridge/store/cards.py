@@ -54,7 +54,8 @@ class Profile:
 
 
 def said_name() -> ColumnElement[str]:
-    """What the contact of a row calls themselves: the name on the newest message of theirs that has one."""
+    """What the contact of a row calls themselves: the name on the newest message of theirs that has one.
+    Several people in one chat have none."""
     newest = (
         select(deliveries.c.sender_name)
         .select_from(conversation_contacts)
@@ -64,6 +65,7 @@ def said_name() -> ColumnElement[str]:
             conversation_contacts.c.contact_id == contacts.c.id,
             messages.c.direction == Direction.IN,
             deliveries.c.sender_name != "",
+            contacts.c.size == 0,
         )
         .order_by(messages.c.id.desc())
         .limit(1)
@@ -125,10 +127,13 @@ class Found:
 def search(
     connection: Connection, transport: str, jid: str, name: str, address: str, start: int, most: int
 ) -> Found:
-    """A user's own contacts, but for blocked ones, whose name and address contain these; ordered by
-    address, `most` from index `start` on. What is empty is not asked for."""
+    """A user's own contacts whose name and address contain these, but for who is blocked or not let in yet;
+    ordered by address, `most` from index `start` on. What is empty is not asked for."""
     query = _PROFILES.where(
-        contacts.c.transport == transport, users.c.jid == jid, contacts.c.standing != BLOCKED
+        contacts.c.transport == transport,
+        users.c.jid == jid,
+        contacts.c.standing != BLOCKED,
+        ~contacts.c.waiting,
     )
     if name:
         wanted = name.lower()
@@ -247,14 +252,17 @@ class Taken:
 
 
 def take_over(
-    connection: Connection, user_id: int, transport: str, people: Sequence[Person], now: float
+    connection: Connection, user_id: int, transport: str, people: Sequence[Person], quietly: bool, now: float
 ) -> list[Taken]:
     """Make people from an address book contacts of a user, or complete those who are: in order. A name that
-    the user has given stays, and so does a note. They may write to the user; who is blocked stays so."""
-    return [_take_over(connection, user_id, transport, one, now) for one in people]
+    the user has given stays, and so does a note. They may write to the user; who is blocked stays so.
+    `quietly`: who is new stays out of the roster until one of them writes to the other."""
+    return [_take_over(connection, user_id, transport, one, quietly, now) for one in people]
 
 
-def _take_over(connection: Connection, user_id: int, transport: str, one: Person, now: float) -> Taken:
+def _take_over(
+    connection: Connection, user_id: int, transport: str, one: Person, quietly: bool, now: float
+) -> Taken:
     same = (
         select(contacts, cards.c.named_by, cards.c.note, cards.c.photo_hash)
         .outerjoin(cards, cards.c.contact_id == contacts.c.id)
@@ -278,6 +286,8 @@ def _take_over(connection: Connection, user_id: int, transport: str, one: Person
     known: dict[str, Any] = {"named_by": BY_IMPORT} if named else {}
     if one.note and not row.note:
         known["note"] = one.note
+    if is_new or not quietly:
+        known["quiet"] = quietly
     if known:
         _set(connection, row.id, **known)
     return Taken(row.id, row.local, is_new, named and not is_new, row.photo_hash or "")

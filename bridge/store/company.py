@@ -47,7 +47,7 @@ class Company:
             thread.last_in_id, thread.last_in_memo = self.newest.id, self.newest.memo
             thread.changed = True
 
-    def ask_first(
+    def why_not_yet(
         self, options: Mapping[str, str], recipients: Sequence[str], thread: Thread | None
     ) -> AsksFirst | None:
         """Whether a line may begin a thread to everybody here: why not yet, if they are many."""
@@ -74,7 +74,12 @@ class Company:
         if len(called) > 1:
             few, more = names.shared(called, 3)
             if more:
-                return trn("Goes to {names} and {number} more.", "Goes to {names} and {number} more.", more, names=few)
+                return trn(
+                    "Goes to {names} and {number} more.",
+                    "Goes to {names} and {number} more.",
+                    more,
+                    names=few,
+                )
             return tr("Goes to {names}.", names=few)
         if first:
             return tr("Goes to {names} alone; /all answers everybody.", names=called[0])

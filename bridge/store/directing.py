@@ -57,9 +57,11 @@ def directed(
         found = direct(outward)
     except BadAddress as error:
         raise Misdirected(draft.uid, error) from error
+    why = None
     if company is not None and outward.answered is None:
-        if why := company.ask_first(draft.options, found.recipients, thread):
-            raise Misdirected(draft.uid, why)
+        why = company.why_not_yet(draft.options, found.recipients, thread)
+    if why is not None:
+        raise Misdirected(draft.uid, why)
     if thread is not None and not draft.needs_parent:
         thread.answered_id = answers
     return found

@@ -13,11 +13,13 @@ from bridge.options import PROOF
 from bridge.store.rows import unpack
 from bridge.store.tables import (
     attachments,
+    cards,
     contacts,
     conversation_contacts,
     conversations,
     deliveries,
     lines,
+    members,
     messages,
     users,
 )
@@ -45,14 +47,25 @@ def person(connection: Connection, transport: str, user_id: int) -> dict[str, An
 
 def _contacts(connection: Connection, transport: str, user_id: int) -> list[dict[str, Any]]:
     rows = connection.execute(
-        select(contacts)
+        select(contacts, cards.c.note)
+        .outerjoin(cards, cards.c.contact_id == contacts.c.id)
         .where(contacts.c.user_id == user_id, contacts.c.transport == transport)
         .order_by(contacts.c.id)
-    )
+    ).all()
+    people: dict[int, list[str]] = {}
+    for contact_id, address in connection.execute(
+        select(members.c.contact_id, members.c.address)
+        .join(contacts, contacts.c.id == members.c.contact_id)
+        .where(contacts.c.user_id == user_id, contacts.c.transport == transport)
+        .order_by(members.c.position)
+    ):
+        people.setdefault(contact_id, []).append(address)
     return [
         {
             "address": row.original,
             "name": row.name,
+            "people": people.get(row.id, []),
+            "note": row.note or "",
             "standing": row.standing,
             "muted": row.muted,
             "in_roster": row.subscribed,

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from bridge.model import Envelope, IntakeId
+from bridge.store.many import among, insert_rows
 from bridge.store.tables import intake
 
 
@@ -20,13 +21,17 @@ class RawInput:
 
 def keep(connection: Connection, inputs: Sequence[tuple[bytes, Envelope]]) -> None:
     """Record raw inputs."""
-    connection.execute(
-        insert(intake),
+    insert_rows(
+        connection,
+        intake,
         [
             {
                 "transport": envelope.transport,
                 "raw": raw,
-                "envelope": json.dumps(asdict(envelope), ensure_ascii=False),
+                # Not dataclasses.asdict: that copies deeply, 20 µs each.
+                "envelope": json.dumps(
+                    {name: getattr(envelope, name) for name in _ENVELOPE}, ensure_ascii=False, default=dict
+                ),
                 "received_at": envelope.received_at,
             }
             for raw, envelope in inputs
@@ -34,14 +39,23 @@ def keep(connection: Connection, inputs: Sequence[tuple[bytes, Envelope]]) -> No
     )
 
 
+_ENVELOPE = tuple(one.name for one in fields(Envelope))
+_SIZES = (
+    select(intake.c.id, func.length(intake.c.raw))
+    .where(~intake.c.set_aside)
+    .order_by(intake.c.id)
+    .limit(bindparam("most"))
+)
+_CHOSEN = (
+    select(intake.c.id, intake.c.raw, intake.c.envelope, intake.c.attempts)
+    .where(among(intake.c.id, "ids"))
+    .order_by(intake.c.id)
+)
+
+
 def oldest(connection: Connection, most: int, most_bytes: int) -> list[RawInput]:
     """The raw inputs that have waited longest: at most so many, and no more bytes than that but for one."""
-    sizes = connection.execute(
-        select(intake.c.id, func.length(intake.c.raw))
-        .where(~intake.c.set_aside)
-        .order_by(intake.c.id)
-        .limit(most)
-    ).all()
+    sizes = connection.execute(_SIZES, {"most": most}).all()
     chosen: list[int] = []
     total = 0
     for id_, size in sizes:
@@ -49,12 +63,10 @@ def oldest(connection: Connection, most: int, most_bytes: int) -> list[RawInput]
         if chosen and total > most_bytes:
             break
         chosen.append(id_)
-    rows = connection.execute(
-        select(intake).where(intake.c.id.in_(bindparam("ids", expanding=True))).order_by(intake.c.id),
-        {"ids": chosen},
-    )
+    rows = connection.execute(_CHOSEN, {"ids": chosen}) if chosen else ()
     return [
-        RawInput(IntakeId(row.id), bytes(row.raw), _envelope(row.envelope), row.attempts) for row in rows
+        RawInput(IntakeId(id_), bytes(raw), _envelope(envelope), attempts)
+        for id_, raw, envelope, attempts in rows
     ]
 
 
@@ -66,7 +78,10 @@ def _envelope(text: str) -> Envelope:
 
 def done(connection: Connection, ids: Sequence[int]) -> None:
     """These have been read and recorded (in this same transaction)."""
-    connection.execute(delete(intake).where(intake.c.id == bindparam("b_id")), [{"b_id": id_} for id_ in ids])
+    connection.execute(_DONE, {"ids": ids})
+
+
+_DONE = delete(intake).where(among(intake.c.id, "ids"))
 
 
 def blame(connection: Connection, ids: Sequence[int]) -> None:
@@ -88,9 +103,7 @@ def set_aside(connection: Connection, ids: Sequence[int]) -> None:
 def kept(connection: Connection, most: int = 100) -> list[RawInput]:
     """Those that nobody could read, oldest first."""
     rows = connection.execute(select(intake).where(intake.c.set_aside).order_by(intake.c.id).limit(most))
-    return [
-        RawInput(IntakeId(row.id), bytes(row.raw), _envelope(row.envelope), row.attempts) for row in rows
-    ]
+    return [RawInput(IntakeId(row.id), bytes(row.raw), _envelope(row.envelope), row.attempts) for row in rows]
 
 
 def waiting(connection: Connection) -> int:

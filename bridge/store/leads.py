@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from bridge.i18n import tr, translate, trn
 from bridge.model import Direction, Incoming, State
-from bridge.options import FACT, KNOWN_SUBJECT, LEAD, MEMO_AUTO, MEMO_TOPIC, REPLIED
+from bridge.options import FACT, KNOWN_SUBJECT, LEAD, MEMO_AUTO, MEMO_SPAM, MEMO_TOPIC, REPLIED
 from bridge.policy import ALLOWED, answers_too_often
 from bridge.store.conversations import Found
 from bridge.store.groups import Entry
@@ -22,6 +22,7 @@ from bridge.store.threads import Thread
 
 _HOUR = 3600.0
 _NAMED = 3  # people of a line
+_SPAM = tr("⚠ Your mail server takes this for spam.")
 
 
 class Leads:
@@ -49,7 +50,7 @@ class Leads:
         opens = entry is not None and self._opens(found)
         among = _among(entry, language, opens=opens) if entry is not None else _also(one, language)
         writer = f"{entry.writer}: " if entry is not None else ""
-        parts = [*among, self._before(one, found), one.lead, writer]
+        parts = [*among, _suspicion(one, language), self._before(one, found), one.lead, writer]
         known = True
         if thread is not None:
             known = not one.subject or (not began and thread.subject.casefold() == one.subject.casefold())
@@ -125,6 +126,10 @@ class Leads:
         return int(self._connection.execute(counted).scalar_one())
 
 
+def _suspicion(one: Incoming, language: str) -> str:
+    return f"{translate(_SPAM, language)}\n" if one.memo.get(MEMO_SPAM) else ""
+
+
 def _among(entry: Entry, language: str, *, opens: bool) -> list[str]:
     """Lines on who else is there: all of them in the chat's first message, then who comes and goes."""
     if opens:
@@ -133,10 +138,17 @@ def _among(entry: Entry, language: str, *, opens: bool) -> list[str]:
     if entry.joined:
         lines.append(tr("+ {who} writes here now, and was not in it before", who=entry.joined))
     if entry.added:
-        lines.append(trn("+ {names} was added", "+ {names} were added", len(entry.added), names=_few(entry.added)))
+        lines.append(
+            trn("+ {names} was added", "+ {names} were added", len(entry.added), names=_few(entry.added))
+        )
     if entry.left:
         lines.append(
-            trn("− {names} is left out now", "− {names} are left out now", len(entry.left), names=_few(entry.left))
+            trn(
+                "− {names} is left out now",
+                "− {names} are left out now",
+                len(entry.left),
+                names=_few(entry.left),
+            )
         )
     return [f"{translate(line, language)}\n" for line in lines]
 

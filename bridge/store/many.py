@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     Table,
     Text,
     UpdateBase,
@@ -90,11 +91,16 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         _insertion(table, tuple(rows[0])).run(connection, rows)
 
 
+@lru_cache(maxsize=64)
+def _highest(table: Table) -> Select[int]:
+    return select(func.coalesce(func.max(table.c.id), 0))
+
+
 def next_ids(connection: Connection, table: Table, count: int) -> Sequence[int]:
     """Ids for so many new rows, rising, for whoever must know them before: an INSERT that returns them
     costs far more. On SQLite nobody else writes until this transaction ends."""
     if connection.dialect.name == "sqlite":
-        highest = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        highest: int = connection.execute(_highest(table)).scalar_one()
         return range(highest + 1, highest + 1 + count)
     following = func.nextval(func.pg_get_serial_sequence(table.name, "id"))
     numbers = func.generate_series(1, count).table_valued("number")

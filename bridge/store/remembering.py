@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from bridge.ports import Kept, Remember
-from bridge.store.rows import insert_new
 from bridge.store.tables import adapter_memory
 
 _MOST = 10_000  # values in one answer of `every`
@@ -99,17 +101,19 @@ def _write(connection: Connection, writes: Mapping[tuple[str, str], Kept | None]
         if kept is not None
     ]
     if rows:
-        statement = insert_new(connection, adapter_memory)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["transport", "key"],
-                set_={"value": statement.excluded.value, "until": statement.excluded.until},
-            ),
-            rows,
-        )
+        connection.execute(_remember(connection.dialect.name == "sqlite"), rows)
     gone = [{"b_transport": t, "b_key": key} for (t, key), kept in writes.items() if kept is None]
     if gone:
         connection.execute(_FORGET, gone)
+
+
+@cache
+def _remember(sqlite: bool) -> Any:
+    statement = (sqlite_insert if sqlite else postgresql_insert)(adapter_memory)
+    return statement.on_conflict_do_update(
+        index_elements=["transport", "key"],
+        set_={"value": statement.excluded.value, "until": statement.excluded.until},
+    )
 
 
 def _lock(connection: Connection, wanted: Sequence[Wanted]) -> None:

@@ -15,6 +15,7 @@ from bridge.policy import ALLOWED, BLOCKED
 from bridge.store.cards import rename, said_name
 from bridge.store.rows import insert_new
 from bridge.store.tables import (
+    cards,
     contacts,
     conversation_contacts,
     conversations,
@@ -27,6 +28,7 @@ from bridge.store.tables import (
     users,
 )
 
+_LONGEST_NAME = 100
 MOST = 500  # contacts, farewells looked at at a time
 
 
@@ -55,8 +57,11 @@ _ENTRIES = (
     .join(users, users.c.id == contacts.c.user_id)
     .outerjoin(roster_items, roster_items.c.contact_id == contacts.c.id)
 )
+_TALKS = select(conversation_contacts.c.contact_id).where(conversation_contacts.c.contact_id == contacts.c.id)
+_QUIET = select(cards.c.contact_id).where(cards.c.contact_id == contacts.c.id, cards.c.quiet)
 _MISSING = and_(
     contacts.c.standing == ALLOWED,
+    or_(~_QUIET.exists(), contacts.c.subscribed, _TALKS.exists()),
     or_(
         roster_items.c.contact_id.is_(None),
         and_(~roster_items.c.gone, contacts.c.name != "", contacts.c.name != roster_items.c.name),
@@ -72,7 +77,9 @@ _MISSING = and_(
 
 
 def _entry(row: Any) -> Entry:
-    called = row.name or row.said or row.original
+    # What strangers call themselves is theirs to choose, but an address there would pass for somebody else.
+    said = " ".join(row.said.split())[:_LONGEST_NAME] if "@" not in row.said else ""
+    called = row.name or said or row.original
     return Entry(row.id, row.local, row.name, called, None if row.contact_id is None else row.seen)
 
 

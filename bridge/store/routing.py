@@ -36,9 +36,7 @@ def belongs(writer: str, people: Collection[str], known: Collection[str]) -> boo
     return writer in known or 2 * len(set(people) & set(known)) >= max(len(known), 2)
 
 
-def route(
-    connection: Connection, incoming: Sequence[Incoming], users: Sequence[int]
-) -> list[Routed | None]:
+def route(connection: Connection, incoming: Sequence[Incoming], users: Sequence[int]) -> list[Routed | None]:
     """The chat of each message; `users` are their recipients. None: it is what the user has sent, come
     back by way of some group's address."""
     if not any(one.group is not None for one in incoming):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from bridge.i18n import Phrase, tr, translate, trn
 from bridge.model import Address, ContactId, Kind, Note, State
 from bridge.policy import ALLOWED, BLOCKED, Admission
-from bridge.store.admitting import Arrived, Owner, judge, owner_of, who_wrote
+from bridge.store.admitting import SPAM, Arrived, Owner, is_spam, judge, owner_of, who_wrote
 from bridge.store.conversations import Found, ensure_contact, is_muted
 from bridge.store.rows import Lane, delivery_row, pack_note
 from bridge.store.tables import (
@@ -42,6 +42,7 @@ class Stranger:
     number: int  # what the user types; 0 before they were announced
     messages: int
     others: int = 0  # how many others it went to, in a chat of several
+    spam: bool = False  # the mail server takes the first of it for that
 
 
 def keep_back(
@@ -57,6 +58,14 @@ def keep_back(
         .where(deliveries.c.message_id.in_(held), deliveries.c.state.in_((State.READY, State.WAITING)))
         .values(state=State.HELD)
     )
+    spam = [
+        id_
+        for id_, one in zip(message_ids, arrived, strict=True)
+        if one.verdict is Admission.HOLD and is_spam(one.incoming, one.standing)
+    ]
+    if spam:
+        these = deliveries.c.message_id.in_(spam) & (deliveries.c.waits_for == "")
+        connection.execute(update(deliveries).where(these).values(waits_for=SPAM))
     behind = {one.found.contact_id for one in arrived if one.verdict is not Admission.SHOW}
     connection.execute(update(contacts).where(contacts.c.id.in_(behind)).values(waiting=True))
     asked = {
@@ -73,6 +82,7 @@ def pending(connection: Connection, user_id: int, transport: str) -> list[Strang
             contacts.c.original,
             contacts.c.asked,
             contacts.c.size,
+            deliveries.c.waits_for,
             deliveries.c.sender_name,
             messages.c.subject,
         )
@@ -102,6 +112,7 @@ def pending(connection: Connection, user_id: int, transport: str) -> list[Strang
             row.asked,
             before.messages + 1 if before else 1,
             max(row.size - 1, 0),
+            before.spam if before else row.waits_for == SPAM,
         )
     return _aswho_wrote(connection, found)
 
@@ -123,7 +134,7 @@ def _aswho_wrote(connection: Connection, waiting: Mapping[int, Stranger]) -> lis
 
 def announce(connection: Connection, owner: Owner, now: float) -> list[Lane]:
     """Tell the user who waits, if somebody is new among them. Answers lanes to ring."""
-    waiting = pending(connection, owner.user_id, owner.transport)
+    waiting = [one for one in pending(connection, owner.user_id, owner.transport) if not one.spam]
     if all(one.number for one in waiting):
         return []
     numbered = _number(connection, waiting)
@@ -193,6 +204,7 @@ def described(one: Stranger) -> str:
     name = " ".join(one.name.split())[:80]
     who = f"{name} <{one.address}>" if name and name != one.address else one.address
     who += f" (+{one.others})" if one.others else ""
+    who = f"{who} ⚠ spam?" if one.spam else who
     subject = " ".join(one.subject.split())[:80]
     return f"✉ {who} · {subject}" if subject else f"✉ {who}"
 
@@ -227,7 +239,7 @@ def welcome_answered(connection: Connection, found: Sequence[Found], now: float)
         return {}
     stand(connection, fresh, ALLOWED)
     return {
-        id_: _end_waiting(connection, [id_], {"state": State.READY, "due_at": now})
+        id_: _end_waiting(connection, [id_], _let_go(now))
         for id_, one in fresh.items()
         if one.waiting and not one.muted
     }
@@ -261,10 +273,14 @@ def reconsider(connection: Connection, owner: Owner, now: float) -> list[Lane]:
         )
     ).all()
     wrote = who_wrote(connection, [row.id for row in waiting if row.size])
-    verdicts = [(row.id, _judge_again(owner, row, wrote.get(row.id, ()), now)) for row in waiting]
+    suspects = _suspects(connection, [row.id for row in waiting])
+    verdicts = [
+        (row.id, _judge_again(owner, row, wrote.get(row.id, ()), now, suspect=row.id in suspects))
+        for row in waiting
+    ]
     lanes: list[Lane] = []
     for verdict, values in (
-        (Admission.SHOW, {"state": State.READY, "due_at": now}),
+        (Admission.SHOW, _let_go(now)),
         (Admission.DROP, {"state": State.CANCELLED, "settled_at": now}),
     ):
         ids = [id_ for id_, its in verdicts if its is verdict]
@@ -275,8 +291,29 @@ def reconsider(connection: Connection, owner: Owner, now: float) -> list[Lane]:
     return lanes
 
 
-def _judge_again(owner: Owner, contact: Any, wrote: Sequence[Any], now: float) -> Admission:
-    """`wrote` are those who have written there, if the contact is several people."""
+def _let_go(now: float) -> dict[str, Any]:
+    # Recorded anew, so that the time it was kept uses up nobody's patience.
+    return {"state": State.READY, "due_at": now, "recorded_at": now}
+
+
+def _suspects(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
+    """Those among contacts of whom something is held as spam."""
+    rows = connection.execute(
+        select(conversation_contacts.c.contact_id)
+        .join(messages, messages.c.conversation_id == conversation_contacts.c.conversation_id)
+        .join(deliveries, deliveries.c.message_id == messages.c.id)
+        .where(
+            conversation_contacts.c.contact_id.in_(contact_ids),
+            deliveries.c.state == State.HELD,
+            deliveries.c.waits_for == SPAM,
+        )
+    )
+    return set(rows.scalars())
+
+
+def _judge_again(owner: Owner, contact: Any, wrote: Sequence[Any], now: float, *, suspect: bool) -> Admission:
+    """`wrote` are those who have written there, if the contact is several people. A `suspect` of spam is
+    let in by name only."""
     standings = {one.standing or "" for one in wrote}
     standing = contact.standing
     if not standing and ALLOWED in standings:
@@ -284,7 +321,8 @@ def _judge_again(owner: Owner, contact: Any, wrote: Sequence[Any], now: float) -
     elif not standing and standings == {BLOCKED}:
         standing = BLOCKED
     address = wrote[0].address if wrote else contact.address
-    return judge(owner, address, standing, muted=is_muted(contact, now))
+    verdict = judge(owner, address, standing, muted=is_muted(contact, now))
+    return Admission.HOLD if suspect and standing != ALLOWED and verdict is Admission.SHOW else verdict
 
 
 def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dict[str, Any]) -> list[Lane]:
@@ -299,9 +337,9 @@ def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dic
             deliveries.c.message_id.in_(theirs.scalar_subquery()),
             deliveries.c.state == State.HELD,
             # What came too fast waits for another word, unless it is never to be shown.
-            or_(deliveries.c.waits_for == "", values["state"] == State.CANCELLED),
+            or_(deliveries.c.waits_for.in_(("", SPAM)), values["state"] == State.CANCELLED),
         )
-        .values(**values)
+        .values(**values, waits_for="")
         .returning(deliveries.c.outlet, deliveries.c.lane)
     ).all()
     connection.execute(update(contacts).where(contacts.c.id.in_(contact_ids)).values(waiting=False, asked=0))

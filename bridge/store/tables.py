@@ -396,6 +396,8 @@ cards = Table(
     Column("photo_type", String(64), nullable=False, server_default=""),
     Column("photo_hash", String(40), nullable=False, server_default=""),  # SHA-1, as XEP-0153 has it
     Column("photo_from", String(8), nullable=False, server_default=""),  # mail, import
+    # From an address book, and none of them has written to the other yet: not for the roster.
+    Column("quiet", Boolean, nullable=False, server_default=false()),
 )
 
 # An address book elsewhere (CardDAV) that a user reads contacts from.

@@ -145,7 +145,6 @@ class _Boundary:
             log.exception("request failed", path=asked.path)
             return _written(WebResponse(500, body=b"Something went wrong here.\n"))
 
-
     async def _asked(self, request: web.BaseRequest) -> WebRequest:
         parts = request.raw_path.split("/", 3)  # "", "hooks", transport, the rest
         most = self._sizes.get(parts[2], _LARGEST_BODY) if len(parts) == 4 else _LARGEST_BODY

@@ -17,7 +17,7 @@ from bridge.xmpp.arrivals import Arrivals, Signs
 from bridge.xmpp.blocking import BlockDesk, Blocking
 from bridge.xmpp.presence import Presence, show_of
 from bridge.xmpp.privilege import Privilege
-from bridge.xmpp.rosters import Asks, Rosters
+from bridge.xmpp.rosters import QUERY, Asks, Rosters
 from bridge.xmpp.stanzas import Reading
 from bridge.xmpp.watching import Watch
 
@@ -68,7 +68,8 @@ class Acquaintance:
 
     def requests(self) -> dict[str, Callable[[Element], Awaitable[None]]]:
         """Who answers which payload of an IQ."""
-        return self._desk.requests() if self._desk is not None else {}
+        found: dict[str, Callable[[Element], Awaitable[None]]] = {QUERY: self.rosters.pushed}
+        return found | self._desk.requests() if self._desk is not None else found
 
     def chores(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on while a stream lives."""

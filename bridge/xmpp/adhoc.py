@@ -96,7 +96,7 @@ class AdHoc:
             target = xml.attribute(request.get("to", ""))
             listed = "".join(
                 f"<item jid='{target}' node='{xml.attribute(one.ad_hoc_node)}'"
-                f" name='{xml.attribute(translate(one.summary, context.language))}'/>"
+                f" name='{xml.attribute(_name(one, context))}'/>"
                 for one in self._offered(context)
             )
         elif self._find(context, node) is None:
@@ -111,7 +111,7 @@ class AdHoc:
         if node == NAMESPACE:
             kind, name = "command-list", translate(tr("Commands"), context.language)
         elif (command := self._find(context, node)) is not None:
-            kind, name = "command-node", translate(command.summary, context.language)
+            kind, name = "command-node", _name(command, context)
         else:
             raise Denied(tr("There is nothing under that name here."), "item-not-found", "cancel")
         space = "http://jabber.org/protocol/disco#info"
@@ -318,6 +318,11 @@ class AdHoc:
         found = [key for key, one in self._sessions.items() if of(one)]
         for key in found[: max(len(found) - most + 1, 0)]:
             del self._sessions[key]
+
+
+def _name(command: Command, context: Context) -> str:
+    """How it stands in a list, where clients show it as a heading."""
+    return translate(command.summary, context.language).removesuffix(".")
 
 
 def _has_form(command: Command) -> bool:

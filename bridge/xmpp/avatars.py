@@ -1,4 +1,6 @@
-"""Contacts' pictures in stanzas: the hash beside presence (XEP-0153), metadata and data (XEP-0084). Pure."""
+"""How contacts look, in stanzas: names (XEP-0172), the hash of a picture beside presence (XEP-0153), its
+metadata and data (XEP-0084). Pure.
+"""
 
 import base64
 
@@ -7,7 +9,13 @@ from bridge.xmpp import xml
 
 METADATA = "urn:xmpp:avatar:metadata"
 DATA = "urn:xmpp:avatar:data"
+NICK = "http://jabber.org/protocol/nick"
 _UPDATE = "vcard-temp:x:update"
+
+
+def nick(name: str) -> str:
+    """XEP-0172; empty where there is no name."""
+    return f"<nick xmlns='{NICK}'>{xml.text(name)}</nick>" if name else ""
 
 
 def update(photo_hash: str) -> str:

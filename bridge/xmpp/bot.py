@@ -21,7 +21,7 @@ from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.model import Attachment, Line
 from bridge.options import POSTS, SUBJECT
-from bridge.xmpp import files, stanzas, words, xml
+from bridge.xmpp import stanzas, words, xml
 from bridge.xmpp.outlet import Places
 from bridge.xmpp.pipeline import Pipeline
 from bridge.xmpp.presence import Post, Presence
@@ -259,10 +259,11 @@ class Bot:
     def welcome(self, line: Line) -> None:
         """Somebody has just been registered, whichever way."""
         greeting = words.welcome(self._transport, line.address, self._gateway.languages.of(line.jid))
-        self._post.reply(
-            *self._presence.welcome(line.jid),
-            stanzas.prompt(self._transport.jid, line.jid, self._gateway.new_name(), greeting),
-        )
+        prompt = stanzas.prompt(self._transport.jid, line.jid, self._gateway.new_name(), greeting)
+        # The prompt comes last: converse.js stumbles over a domain that joins the roster after it has spoken.
+        said = (*self._presence.welcome(line.jid), prompt)
+        if not self._rosters.seat(line.jid, said):
+            self._post.reply(*said)
 
 
 def _said(written: Written) -> str:

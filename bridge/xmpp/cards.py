@@ -20,7 +20,6 @@ from bridge.xmpp.presence import Post
 VCARD_TEMP_SPACE = "vcard-temp"
 VCARD4_SPACE = "urn:ietf:params:xml:ns:vcard-4.0"
 PUBSUB_SPACE = "http://jabber.org/protocol/pubsub"
-NICK = "http://jabber.org/protocol/nick"
 VCARD4_NODE = "urn:xmpp:vcard4"
 VCARD_TEMP = f"{{{VCARD_TEMP_SPACE}}}vCard"
 VCARD4 = f"{{{VCARD4_SPACE}}}vcard"
@@ -34,11 +33,6 @@ _READ_ONLY = Denied(
     "cancel",
 )
 _NOTHING_THERE = Denied(tr("There is nothing under that name here."), "item-not-found", "cancel")
-
-
-def nick(name: str) -> str:
-    """XEP-0172; empty where there is no name."""
-    return f"<nick xmlns='{NICK}'>{xml.text(name)}</nick>" if name else ""
 
 
 class CardDesk:
@@ -91,13 +85,13 @@ class CardDesk:
         """Empty if there is none."""
         if node == VCARD4_NODE:
             return f"<item id='current'>{await self._vcard4(request)}</item>"
-        if node not in (NICK, avatars.METADATA, avatars.DATA):
+        if node not in (avatars.NICK, avatars.METADATA, avatars.DATA):
             return ""
         profile = await self._profile(request)
         if profile is None:
             return ""
-        if node == NICK:
-            name = nick(profile.shown)
+        if node == avatars.NICK:
+            name = avatars.nick(profile.shown)
             return f"<item id='current'>{name}</item>" if name else ""
         photo = profile.photo
         if photo is None or (wanted and photo.hash not in wanted):

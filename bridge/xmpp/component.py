@@ -1,8 +1,7 @@
 """One transport's component at the XMPP server: keeps its stream open for ever and hands stanzas on.
 
-Puts the parts together: pipeline (messages), presence and registration (in turn, per user), slixmpp's
-plugins (other requests). Holds the one error boundary: a stanza that cannot be handled gets an error,
-the others go on.
+Puts the parts together: pipeline (messages), presence and requests (in turn, per user). Holds the one error
+boundary: a stanza that cannot be handled gets an error, the others go on.
 """
 
 import asyncio
@@ -315,7 +314,7 @@ class Component(Sending):
     # --- receiving (the stream's Listener) ---
 
     def receive(self, stanza: Element) -> bool:
-        """Hand a stanza to whom it concerns, without waiting. False leaves it to slixmpp's plugins."""
+        """Hand a stanza to whom it concerns, without waiting. False leaves it to slixmpp, which drops it."""
         if stanza.tag == _MESSAGE:
             self._receive_message(stanza)
             return True

@@ -42,6 +42,8 @@ _GATEWAY = (
     "jabber:iq:register",
     "jabber:iq:gateway",
     "jabber:iq:search",
+    "urn:xmpp:blocking",
+    "urn:xmpp:reporting:1",
 )
 _CONTACT = (
     *_EVERYWHERE,

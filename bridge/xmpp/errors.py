@@ -23,8 +23,8 @@ ENCRYPTED = Denied(
     tr(
         "This message was encrypted, and nothing of it was sent: beyond this gateway nobody could read it. "
         "Please switch encryption off for this chat and send it again. "
-        "Conversations: tap the lock, then Unencrypted, once per chat. Gajim, Dino: the shield or lock beside "
-        "the text field. Monal, Siskin: the lock in the contact's details."
+        "Conversations: tap the lock, then Unencrypted, once per chat. Gajim, Dino: the shield or lock "
+        "beside the text field. Monal, Siskin: the lock in the contact's details."
     ),
     "not-acceptable",
     "modify",

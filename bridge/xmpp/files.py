@@ -73,6 +73,8 @@ def not_to_be_had(file: Attachment) -> str:
     what = f"📎 {file.name} ({media.in_words(file.size)})"
     if not file.blob:
         return f"{what} came with this. It is no longer kept here; please ask for it again."
+    if file.media_type == "text/plain":
+        return f"{what} came with this. Type /file to read it here."
     return (
         f"{what} came with this, and it is kept here. But your chat server offers no place to put files, and "
         "this gateway has no public address: please tell its administrator."

@@ -41,3 +41,10 @@ def write(
 
 def _body(words: str) -> str:
     return xml.text_within(words, LONGEST_BODY, CUT)
+
+
+def displayed(privilege: Privilege, user: str, contact: str, about: str, stanza_id: str) -> str | None:
+    """The user's own mark that they have read a contact's message (XEP-0333), for their other clients; None
+    where the server does not let us."""
+    mark = f"<displayed xmlns='urn:xmpp:chat-markers:0' id='{xml.attribute(about)}'/>"
+    return privilege.own_message(user, contact, stanza_id, f"{mark}<store xmlns='urn:xmpp:hints'/>")

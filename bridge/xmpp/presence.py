@@ -164,8 +164,8 @@ class Presence:
         await self._gateway.came_back(self._transport.name, user)
         if first:
             # Later resources' servers probe each contact themselves (RFC 6121 section 4.3).
-            contacts = (await self._contacts(user)).values()
-            await self._post.paced(await self._looks(user, list(contacts)))
+            contacts = list((await self._contacts(user)).values())
+            await self._show_all(user, contacts)
             self._came_hook(user, full)
 
     async def look_again(self, user: str, changed: Iterable[Contact]) -> None:
@@ -180,6 +180,11 @@ class Presence:
             contacts = await self._contacts(user)
             looks = await self._looks(user, [one for jid, one in contacts.items() if jid in wanted])
             await self._post.paced(looks)
+
+    async def _show_all(self, user: str, contacts: Sequence[Contact]) -> None:
+        """Piece by piece: the stanzas of ten thousand contacts at once would take megabytes for good."""
+        for start in range(0, len(contacts), _FEW):
+            await self._post.paced(await self._looks(user, contacts[start : start + _FEW]))
 
     async def show_times(self, user: str) -> None:
         """When contacts wrote last is to be said anew: it is another day, or another clock."""
@@ -217,7 +222,10 @@ class Presence:
         registered = await self._gateway.line_of(self._transport.name, user) is not None
         shown = {self._jid(local): local for local in probed}
         seen = [known[jid] for jid, local in shown.items() if local and jid in known]
-        self._post.reply(*await self._looks(user, seen))
+        if len(seen) <= _FEW:
+            self._post.reply(*await self._looks(user, seen))
+        else:
+            await self._show_all(user, seen)
         for jid, local in shown.items():
             if registered and local in _OURS:
                 self._post.reply(self._own(local, user))
@@ -228,13 +236,16 @@ class Presence:
         """Yes to whom the user may write to, and the same question back; or no, with the reason."""
         jid = self._jid(local)
         contact = None
+        language = self._gateway.languages.of(user, asked.get(xml.LANGUAGE, ""))
         try:
             if local not in _OURS:
+                # Who may use the gateway is in with their first word; to add a contact is one.
+                if await self._gateway.line_of(self._transport.name, user) is None:
+                    await self._gateway.admit(self._transport.name, user, language)
                 contact = await self._gateway.add_contact(self._transport.name, user, local)
             elif await self._gateway.line_of(self._transport.name, user) is None:
                 raise replace(errors.NOT_REGISTERED)  # raised itself it would gather tracebacks
         except Denied as denied:
-            language = self._gateway.languages.of(user, asked.get(xml.LANGUAGE, ""))
             refusal = errors.answer("presence", asked, denied, self._transport.jid, language)
             self._post.reply(refusal, stanza(jid, user, "unsubscribed"))
             return

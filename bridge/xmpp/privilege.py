@@ -8,7 +8,7 @@ while ejabberd 23.01 speaks `:1` and Debian's module of Prosody `:2`.
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Self
 from xml.etree.ElementTree import Element
 
@@ -29,34 +29,24 @@ _MOST_ECHOES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What one host grants, about its own users."""
+    """What one host grants, about its own users; as far as we make use of it."""
 
     namespace: str
     messages: bool = False
     roster_get: bool = False
     roster_set: bool = False
-    presence: bool = False
-    requests: frozenset[tuple[str, str]] = field(default_factory=frozenset)  # kind of IQ, its namespace
 
     @classmethod
     def read(cls, privilege: Element, namespace: str) -> Self:
         """From the `<privilege/>` of an advertisement (XEP-0356 section 4.2)."""
-        types: dict[str, str] = {}
-        requests: set[tuple[str, str]] = set()
-        for perm in privilege.iter(f"{{{namespace}}}perm"):
-            types[perm.get("access", "")] = perm.get("type", "")
-            # Prosody's module of 2023 puts the second <namespace/> inside the first.
-            for one in perm.iter(f"{{{namespace}}}namespace"):
-                kinds = ("get", "set") if one.get("type") == "both" else (one.get("type", ""),)
-                requests.update((kind, one.get("ns", "")) for kind in kinds)
+        perms = privilege.findall(f"{{{namespace}}}perm")
+        types = {perm.get("access", ""): perm.get("type", "") for perm in perms}
         roster = types.get("roster", "")
         return cls(
             namespace,
             messages=types.get("message") == "outgoing",
             roster_get=roster in ("get", "both"),
             roster_set=roster in ("set", "both"),
-            presence=types.get("presence") in ("managed_entity", "roster"),
-            requests=frozenset(requests),
         )
 
 
@@ -87,8 +77,8 @@ class Privilege:
                     component=self._jid,
                     host=host,
                     messages=grants.messages,
-                    roster="get" * grants.roster_get + " set" * grants.roster_set,
-                    presence=grants.presence,
+                    reads_rosters=grants.roster_get,
+                    writes_rosters=grants.roster_set,
                 )
                 self._told.set()
             return True
@@ -123,16 +113,6 @@ class Privilege:
         grants = self._grants(user)
         return grants is not None and grants.roster_set
 
-    def sees_presence(self, user: str) -> bool:
-        """Whether the server tells us this user's presence, subscribed or not."""
-        grants = self._grants(user)
-        return grants is not None and grants.presence
-
-    def may_ask(self, user: str, kind: str, namespace: str) -> bool:
-        """Whether an IQ of kind get or set with a payload of this namespace may be sent as the user."""
-        grants = self._grants(user)
-        return grants is not None and (kind, namespace) in grants.requests
-
     def withdraw_roster_set(self, user: str) -> None:
         """The server grants it and cannot do it (ejabberd before 23.10): not asked again on this stream."""
         grants = self._grants(user)
@@ -143,14 +123,7 @@ class Privilege:
                 host=user.rpartition("@")[2],
                 remedy="ejabberd can since 23.10",
             )
-            self._granted[user.rpartition("@")[2]] = Grants(
-                grants.namespace,
-                grants.messages,
-                grants.roster_get,
-                roster_set=False,
-                presence=grants.presence,
-                requests=grants.requests,
-            )
+            self._granted[user.rpartition("@")[2]] = replace(grants, roster_set=False)
 
     # --- messages in a user's name ---
 

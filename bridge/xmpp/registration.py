@@ -51,6 +51,8 @@ def address_field(transport: Transport) -> str:
 def read(query: Element, address: str) -> Filled | Removal | Cancelled:
     """A set's payload. A form counts before plain fields (XEP-0077 section 6). Raises Denied."""
     if query.find(f"{{{NAMESPACE}}}remove") is not None:
+        if len(query) > 1:  # XEP-0077 section 3.2
+            raise replace(_MALFORMED)
         return Removal()
     form = query.find(f"{_FORM}x")
     if form is None:

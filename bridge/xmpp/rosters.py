@@ -7,7 +7,7 @@ Says when who is to be told; how presence looks is left to bridge.xmpp.presence.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
@@ -18,7 +18,7 @@ from bridge.gateway import Gateway
 from bridge.model import Delivery, Kind
 from bridge.store.rosters import MOST, Entry
 from bridge.xmpp import errors, xml
-from bridge.xmpp.cards import nick
+from bridge.xmpp.avatars import nick
 from bridge.xmpp.presence import Post, stanza
 from bridge.xmpp.privilege import Privilege
 from bridge.xmpp.stream import StreamLost
@@ -26,6 +26,7 @@ from bridge.xmpp.stream import StreamLost
 log = structlog.get_logger()
 
 ROSTER = "jabber:iq:roster"
+QUERY = f"{{{ROSTER}}}query"
 EXCHANGE = "http://jabber.org/protocol/rosterx"  # XEP-0144
 PATIENCE = 5.0  # seconds for an answer of the user's server
 GATHER = 1.0  # seconds in which writers gather
@@ -129,6 +130,7 @@ class Rosters:
         self._due: dict[str, None] = {}  # bare JIDs whose rosters are to be looked at, in order
         self._wrote: set[str] = set()  # bare JIDs of who has written, perhaps to somebody new
         self._introductions: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
+        self._newcomers: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
         self._bell = asyncio.Event()
         self._writing = asyncio.Lock()
         self._silent: set[str] = set()  # users whose server did not answer on this stream
@@ -140,6 +142,15 @@ class Rosters:
         if user and len(self._due) < _MOST_DUE:
             self._due[user] = None
         self._bell.set()
+
+    async def pushed(self, request: Element) -> None:
+        """The user has changed something: servers may tell whoever may read a roster (XEP-0356 section
+        4.4). Raises Denied for what is no such push."""
+        user = request.get("from", "")
+        if request.get("type") != "set" or not self._privilege.may_read_roster(user):
+            raise replace(errors.NOT_SERVED)
+        self._post.reply(xml.result(request))
+        self.look(user)
 
     def wrote(self, user: str) -> None:
         """A user has written to somebody: if that is a new contact, it belongs into their roster."""
@@ -157,6 +168,9 @@ class Rosters:
             self._bell.clear()
             try:
                 await self.part()
+                while self._newcomers:
+                    await self._seat(*self._newcomers[0])
+                    self._newcomers.popleft()
                 while self._introductions:
                     await self.introduce(*self._introductions[0])
                     self._introductions.popleft()
@@ -195,12 +209,32 @@ class Rosters:
             async with asyncio.timeout(PATIENCE):
                 for user in await self._book.lacking(self._transport.name, list(senders)):
                     await self.update(user)
-        except (StreamLost, asyncio.CancelledError):
+        except StreamLost:
             raise
+        except TimeoutError:
+            log.warning("messages go without a roster: it takes too long", transport=self._transport.name)
         except Exception as error:
             log.error("messages go without a roster", transport=self._transport.name, exc_info=error)
 
     # --- who is in ---
+
+    def seat(self, user: str, afterwards: Sequence[str]) -> bool:
+        """Somebody new: put the transport itself into their roster soon, then send these. False without
+        the privilege: nothing will happen."""
+        if not self._privilege.may_write_roster(user):
+            return False
+        self._newcomers.append((user, afterwards))
+        self._bell.set()
+        return True
+
+    async def _seat(self, user: str, afterwards: Sequence[str]) -> None:
+        item = Item(self._transport.title, (self._transport.title,), "both")
+        try:
+            async with self._writing:
+                await self._set(user, "", item)
+        except TimeoutError:
+            log.info("a newcomer's roster was not answered for", transport=self._transport.name, user=user)
+        self._post.reply(*afterwards)
 
     def introduce_soon(self, user: str, locals_: Sequence[str]) -> None:
         """The same, for who cannot wait for it."""
@@ -259,7 +293,7 @@ class Rosters:
 
     async def _set(self, user: str, local: str, item: Item) -> bool:
         """Whether the server has taken it, or never will: then nobody need try again."""
-        answer = await self._ask(user, "set", payload(f"{local}@{self._transport.jid}", item))
+        answer = await self._ask(user, "set", payload(self._jid(local), item))
         if answer.get("type") == "result":
             return True
         condition, _ = errors.read(answer)

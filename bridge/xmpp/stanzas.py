@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from bridge.events import ChatState, ClientError, ClientReceipt, Denied, Displayed, Retracted, Written
 from bridge.model import Attachment, Delivery, Kind, Message
 from bridge.options import KNOWN_SUBJECT, LEAD, REACTION, REACTS_TO
-from bridge.xmpp import afterthoughts, errors, fallbacks, files, xml
+from bridge.xmpp import afterthoughts, avatars, errors, fallbacks, files, xml
 
 LATE_AFTER = 30.0  # seconds: older messages carry the time at which they were written (XEP-0203)
 LONGEST_BODY = 200_000  # bytes on the wire: Prosody ends the whole stream at 512 KiB, a client's at 256
@@ -178,8 +178,11 @@ def _write_message(delivery: Delivery, domain: str, now: float) -> str:
     known = KNOWN_SUBJECT in message.options or message.subject in words
     subject = f"<subject>{xml.text_within(message.subject, LONGEST_SUBJECT)}</subject>" if not known else ""
     thread = f"<thread>{xml.text(message.thread)}</thread>" if message.thread else ""
+    # Who is not known yet has their name beside the message, too (XEP-0172 section 4.3).
+    introduced = delivery.sender_name and words.startswith(f"✉ {delivery.sender_name} <")
+    name = avatars.nick(delivery.sender_name) if introduced else ""
     return (
-        f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(words)}</body>{thread}"
+        f"{_open(delivery, stanza_id, 'chat')}{subject}<body>{_body(words)}</body>{thread}{name}"
         "<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
         f"<origin-id xmlns='urn:xmpp:sid:0' id='{stanza_id}'/>"
         f"<store xmlns='urn:xmpp:hints'/>{_delay(message, domain, now)}</message>"

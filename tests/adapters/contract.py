@@ -9,7 +9,7 @@ import contextlib
 import pickle
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
@@ -59,6 +59,7 @@ class MemoryInbox:
     cursors: dict[str, str] = field(default_factory=dict)
     brought: list[Account] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)  # bare JID and what it was told
+    read: list[tuple[str, list[str], list[str]]] = field(default_factory=list)  # elsewhere
     bindings: dict[str, DeliveryId] = field(default_factory=dict)  # remote ids of other deliveries
     conversations: set[int] = field(default_factory=set)  # those that are not new
     before: Callable[[], None] = field(default=lambda: None)  # may raise, as a full disk does
@@ -96,6 +97,12 @@ class MemoryInbox:
 
     async def tell(self, jid: str, text: str, *, once: str = "") -> None:
         self.told.append((jid, text))
+        await self._tell()
+
+    async def read_elsewhere(
+        self, recipient: str, key: str, read: Collection[str], unread: Collection[str]
+    ) -> None:
+        self.read.append((recipient, sorted(read), sorted(unread)))
         await self._tell()
 
     async def knows(self, recipient: str) -> bool:

@@ -1,15 +1,19 @@
 """Users' own accounts and the catch-all: forms, secrets at rest, hosts that may be dialled."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from adapters.email import catch_all, headers, own_account
-from adapters.email.accounts import AccountSender, Desk
+from adapters.email.account_sending import AccountSender
+from adapters.email.accounts import AccountWatch, Desk
 from adapters.email.compose import Mail
 from adapters.email.imap_client import ImapTrouble
 from adapters.email.own_account import OwnAccount, Places, Seal, Server, Unreadable, from_form
+from adapters.email.providers import Provider, Spot
 from adapters.email.smtp_pool import Smarthost
 from adapters.email.sourced import PLACE, SENT, SourcedParser
 from bridge.model import Address, Envelope, Incoming, LineId
@@ -155,6 +159,117 @@ async def test_an_account_that_cannot_be_opened_is_told_and_costs_nothing_else()
     assert "bring it again" in words
 
 
+class OnceInbox(MemoryInbox):
+    """Says once what is to be said once, as the record does."""
+
+    async def tell(self, jid: str, text: str, *, once: str = "") -> None:
+        keys = self.__dict__.setdefault("keys", set())
+        if once not in keys:
+            keys.add(once)
+            await super().tell(jid, text, once=once)
+
+
+async def test_a_server_that_is_gone_is_told_once_and_not_at_once() -> None:
+    now = [1_000_000.0]
+    dead = OwnAccount(
+        OWN,
+        Server("127.0.0.1", 1, "none", OWN, "p"),
+        Server("127.0.0.1", 1, "none", OWN, "p"),
+    )
+    attempts = 0
+    tried_on = asyncio.Event()
+
+    def clock() -> float:
+        nonlocal attempts
+        attempts += 1
+        now[0] += 250
+        if box.told:
+            tried_on.set()
+        return now[0]
+
+    box = OnceInbox()
+    account = Account(LineId(7), "mira@localhost", OWN, b"")
+    watch = AccountWatch(account, dead, Places(("127.0.0.1",)), box, "here", clock)
+    running = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(20), box.changed:
+            await box.changed.wait_for(lambda: box.told)
+        told_at = attempts
+        async with asyncio.timeout(20):
+            await tried_on.wait()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert told_at > 2, "a restart of a server is nobody's business"
+    ((jid, words),) = box.told
+    assert jid == "mira@localhost"
+    assert "127.0.0.1 cannot be reached for some time" in words
+    assert "nothing is lost" in words
+
+
+# --- where the servers are, and what a login there proves ---
+
+FAMILY = Provider(Spot("127.0.0.1", 143, "none"), Spot("127.0.0.1", 25, "none"), proves=True)
+
+
+@pytest.mark.parametrize(
+    ("domain", "there", "imap", "smtp"),
+    [
+        ("family.example", set(), "127.0.0.1:143", "127.0.0.1:25"),
+        ("gmail.com", set(), "imap.gmail.com:993", "smtp.gmail.com:465"),
+        ("gmx.de", set(), "imap.gmx.net:993", "mail.gmx.net:465"),
+        ("icloud.com", set(), "imap.mail.me.com:993", "smtp.mail.me.com:587"),
+        (
+            "x.example",
+            {"imap.x.example", "smtp.x.example"},
+            "imap.x.example:993",
+            "smtp.x.example:465",
+        ),
+        ("x.example", {"mail.x.example"}, "mail.x.example:993", "mail.x.example:465"),
+        ("x.example", set(), "imap.x.example:993", "smtp.x.example:465"),
+    ],
+)
+async def test_servers_are_found_by_the_domain(domain: str, there: set[str], imap: str, smtp: str) -> None:
+    async def lookup(host: str) -> Sequence[str]:
+        if host not in there:
+            raise OSError
+        return ["8.8.8.8"]
+
+    found = await Places(lookup=lookup, named={"family.example": FAMILY}).guess(domain)
+    assert f"{found.imap.host}:{found.imap.port}" == imap
+    assert f"{found.smtp.host}:{found.smtp.port}" == smtp
+
+
+@pytest.mark.parametrize(
+    ("address", "login", "host", "provider", "proven"),
+    [
+        ("mira@family.example", "mira@family.example", "127.0.0.1", FAMILY, True),
+        ("mira@family.example", "Mira", "127.0.0.1", FAMILY, True),
+        ("noor@family.example", "mira@family.example", "127.0.0.1", FAMILY, False),
+        ("noor@family.example", "mira", "127.0.0.1", FAMILY, False),
+        ("mira@family.example", "mira@family.example", "10.0.0.66", FAMILY, False),
+        ("mira@family.example", "mira", "127.0.0.1", replace(FAMILY, alone=False), False),
+        ("mira@family.example", "mira@family.example", "127.0.0.1", replace(FAMILY, proves=False), False),
+    ],
+)
+def test_a_login_proves_an_address_only_at_its_trusted_home(
+    address: str, login: str, host: str, provider: Provider, proven: bool
+) -> None:
+    server = Server(host, 143, "none", login, "p")
+    assert own_account.is_proven(OwnAccount(address, server, server), provider) is proven
+
+
+def test_what_other_programs_may_not_read_is_said_before_a_password_is_asked_for() -> None:
+    with pytest.raises(BadAccount, match="own programs only"):
+        from_form({"address": "mira@proton.me", "password": "p"}, Places(), DOMAINS)
+    with pytest.raises(BadAccount, match=r"Possible: family\.example"):
+        from_form(
+            {"address": OWN.replace("family", "x"), "password": "p"},
+            Places(domains=("family.example",)),
+            DOMAINS,
+        )
+
+
 # --- sending ---
 
 MAIL = Mail(OWN, ("alice@example.com",), "<1@x.example>", b"Subject: x\r\n\r\nx\r\n", False)
@@ -232,9 +347,7 @@ async def test_tokens_lead_to_their_line() -> None:
 
 
 def read_nothing(raw: bytes, envelope: Envelope) -> Sequence[Incoming]:
-    return [
-        Incoming("mail", Address("a@x.example", "a@x.example"), OWN, "hi", "k", 1.0, memo={"from": "a"})
-    ]
+    return [Incoming("mail", Address("a@x.example", "a@x.example"), OWN, "hi", "k", 1.0, memo={"from": "a"})]
 
 
 def test_where_a_mail_lies_is_remembered_with_it() -> None:
@@ -254,8 +367,9 @@ def test_a_mail_from_the_sent_folder_is_the_users_own_to_each_of_its_people() ->
     parts = SourcedParser(read_nothing)(raw, envelope)
     assert all(isinstance(one, Incoming) and one.own and one.recipient == OWN for one in parts)
     own = [one for one in parts if isinstance(one, Incoming)]
-    assert [one.sender.canonical for one in own] == ["alice@example.com", "bob@example.com"]
-    assert {one.subject for one in own} == {"Picnic"}
+    assert [one.sender.canonical for one in own] == ["alice@example.com"]
+    assert own[0].group is not None
+    assert list(own[0].group.people) == ["alice@example.com", "bob@example.com"]
+    assert own[0].subject == "Picnic"
     assert own[0].body.startswith("At three?")
     assert own[0].references == ("<0@example.com>",)
-    assert own[0].dedupe != own[1].dedupe

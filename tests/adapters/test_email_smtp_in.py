@@ -440,3 +440,17 @@ async def test_the_adapter_listens_while_it_runs() -> None:
     assert host == "127.0.0.1"
     found = adapter.parser()(*box.taken[0])
     assert [one.sender.canonical for one in found if hasattr(one, "sender")] == ["alice@example.com"]
+
+
+@pytest.mark.parametrize(("spam", "told"), [("mark", "yes"), ("hold", "yes"), ("ignore", None)])
+async def test_a_relays_word_on_spam_counts_unless_the_settings_ignore_it(
+    spam: str, told: str | None
+) -> None:
+    table = {**TABLE, "spam": spam, "inbound": {"listen": "127.0.0.1:0"}}
+    adapter = EmailAdapter.from_settings(EmailSettings.model_validate(table), context())
+    box = inbox()
+    async with adapter.running(box):
+        port = adapter.listens_on[0][1]
+        await asyncio.to_thread(hand_in, port, "a@b.example", [MIRA], b"X-Spam-Flag: YES\r\n\r\nBuy\r\n")
+    ((_, envelope),) = box.taken
+    assert envelope.headers.get("spam") == told

@@ -2,7 +2,7 @@
 lines from the chat in, envelopes and heads out."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from adapters.email.adapter import EmailAdapter
 from adapters.email.compose import Letterhead
 from adapters.email.parse import MailParser
 from adapters.email.settings import EmailSettings
+from adapters.email.sourced import SENT, SourcedParser
+from adapters.email.spam import Mode
 from bridge.addressing import to_local
 from bridge.commands.dialogue import Dialogue
 from bridge.commands.model import Context
@@ -64,7 +66,7 @@ def _written(connection: Connection) -> list[str]:
 class Company:
     """Mira's gateway."""
 
-    def __init__(self, store: Store, *, strangers: str = "everyone") -> None:
+    def __init__(self, store: Store, *, strangers: str = "everyone", spam: Mode = "mark") -> None:
         self.store = store
         self.clock = Clock(1_800_000_000.0)
         adapter = EmailAdapter.from_settings(SETTINGS, context("mail"))
@@ -72,7 +74,7 @@ class Company:
         mail = replace(mail, strangers=strangers)
         self.gateway = Gateway(store, {"mail": mail}, ["localhost"], clock=self.clock)
         self.notices: list[str] = []
-        self._parse = MailParser(("chat.example",))
+        self._parse = MailParser(("chat.example",), on_spam=spam)
         wishes = Wishes(self.gateway, store, clock=self.clock)
         self._services = Services(wishes, Office(self.gateway, store, [], clock=self.clock))
         self._dialogue = Dialogue(self.clock)
@@ -80,7 +82,15 @@ class Company:
     # --- from outside ---
 
     def read(
-        self, writer: str, body: str, *, to: str = US, rcpt: Sequence[str] = (US,), **head: str
+        self,
+        writer: str,
+        body: str,
+        *,
+        to: str = US,
+        rcpt: Sequence[str] = (US,),
+        told: Mapping[str, str] | None = None,
+        peer: str = "127.0.0.1",
+        **head: str,
     ) -> list[Incoming]:
         number = next(_numbers)
         fields = {
@@ -91,7 +101,7 @@ class Company:
             **{name.replace("_", "-"): value for name, value in head.items()},
         }
         raw = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-        envelope = Envelope("mail", address(writer), tuple(rcpt), self.clock.now)
+        envelope = Envelope("mail", address(writer), tuple(rcpt), self.clock.now, peer, told or {})
         found = self._parse(f"{raw}\r\n{body}\r\n".encode(), envelope)
         return [one for one in found if isinstance(one, Incoming)]
 
@@ -100,6 +110,18 @@ class Company:
         found = self.read(writer, body, **more)
         await self.gateway.accept(found)
         return found[0].remote_id
+
+    async def sent_elsewhere(self, body: str, *, to: str) -> None:
+        """Mira's mail program has put a mail into the folder of what was sent."""
+        raw = f"From: Mira <{US}>\r\nTo: {to}\r\nMessage-ID: <{next(_numbers)}@own>\r\n\r\n{body}\r\n"
+        envelope = Envelope("mail", "", (US,), self.clock.now, headers={SENT: "yes"})
+        found = SourcedParser(self._parse)(raw.encode(), envelope)
+        await self.gateway.accept([one for one in found if isinstance(one, Incoming)])
+
+    async def own(self) -> list[tuple[str, str]]:
+        """What is shown as mira's own since last asked: the node of the contact's JID and the text."""
+        found = [one for one in await self._sent("xmpp:mail") if one.kind is Kind.OWN]
+        return [(one.sender.rpartition("@")[0], one.message.body) for one in found if one.message is not None]
 
     async def shown(self, user: str = MIRA) -> list[tuple[str, str]]:
         """What the chat has shown since last asked: the node of the contact's JID and the text."""
@@ -139,7 +161,11 @@ class Company:
 
     async def line(self, chat: str, body: str, **more: Any) -> Denied | None:
         number = next(_numbers)
-        values: dict[str, Any] = {"stanza_id": f"s{number}", "from_full": f"{MIRA}/phone", "wants_receipt": False}
+        values: dict[str, Any] = {
+            "stanza_id": f"s{number}",
+            "from_full": f"{MIRA}/phone",
+            "wants_receipt": False,
+        }
         written = Written(MIRA, local=chat, body=body, **values | more)
         (verdict,) = await self.gateway.carry_out("mail", [written])
         return verdict
@@ -154,7 +180,9 @@ class Company:
         for group in groups.values():
             assert group[0].message is not None
             raw = compose.to_email(group, group[0].message, Letterhead("chat.example")).raw.decode()
-            head = dict(line.split(": ", 1) for line in raw.split("\r\n\r\n")[0].split("\r\n") if ": " in line)
+            head = dict(
+                line.split(": ", 1) for line in raw.split("\r\n\r\n")[0].split("\r\n") if ": " in line
+            )
             found.append(({one.recipient for one in group}, head["To"], head.get("Cc", "")))
         return found
 

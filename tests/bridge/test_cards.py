@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, select
 
 from bridge.model import Address, Attachment
-from bridge.store import blobs, books, cards, people, recording
+from bridge.store import blobs, books, cards, people, recording, rosters
 from bridge.store.cards import FROM_MAIL, Person
 from bridge.store.engine import Store
 from bridge.store.tables import users
@@ -55,13 +55,25 @@ async def test_a_picture_keeps_its_blob_from_expiring_and_the_one_before_goes(st
 async def test_people_are_taken_over_once(store: Store) -> None:
     mira = await store.look(user_id)
     jana = Person(Address("jana@x.org", "Jana@x.org"), "Jana", "a note")
-    (first,) = await store.do(cards.take_over, mira, "mail", [jana], 100.0)
-    (again,) = await store.do(cards.take_over, mira, "mail", [jana], 200.0)
+    (first,) = await store.do(cards.take_over, mira, "mail", [jana], True, 100.0)
+    (again,) = await store.do(cards.take_over, mira, "mail", [jana], True, 200.0)
     assert (first.is_new, again.is_new, again.renamed) == (True, False, False)
     assert first.contact_id == again.contact_id
     found = await store.look(cards.profile, "mail", MIRA, "jana@x.org")
     assert found is not None
     assert (found.contact.original, found.shown, found.note) == ("Jana@x.org", "Jana", "a note")
+
+
+async def test_who_is_imported_comes_into_the_roster_with_the_first_message(store: Store) -> None:
+    mira = await store.look(user_id)
+    known = [Person(Address(f"{name}@x.org", f"{name}@x.org"), name) for name in ("jana", "tom", "zoe")]
+    await store.do(cards.take_over, mira, "mail", known, True, 100.0)
+    assert await store.look(rosters.wanted, "mail", MIRA) == []
+    await store.do(recording.record_in, [incoming(sender="tom@x.org")], GROUNDS, 100.0)
+    await store.do(people.subscribe, "mail", MIRA, known[2].address, r"zoe\40x.org", 100.0)
+    assert [one.called for one in await store.look(rosters.wanted, "mail", MIRA)] == ["tom", "zoe"]
+    await store.do(cards.take_over, mira, "mail", known[:1], False, 100.0)
+    assert [one.called for one in await store.look(rosters.wanted, "mail", MIRA)] == ["jana", "tom", "zoe"]
 
 
 async def test_an_address_book_goes_with_its_user(store: Store) -> None:

@@ -1,6 +1,7 @@
 """The tree of commands and the dialogue over it, on a real record and without any stanza."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -261,3 +262,45 @@ async def test_a_mailing_list_asks_before_the_first_post(desk: Desk) -> None:
     (verdict,) = await desk.gateway.carry_out("mail", [replace(line, stanza_id="s2", body="and another")])
     assert verdict is None
     assert len(await desk.outbox()) == 2
+
+
+FLOOD = 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * FLOOD,
+        "@" * FLOOD,
+        "<" * FLOOD,
+        "1" + " " * FLOOD + "x",
+        "1 " * (FLOOD // 2) + "x",
+        "+" + "1(" * (FLOOD // 2),
+        "a" * FLOOD + "@" + "b" * FLOOD + ".com",
+        "a@" + "b." * (FLOOD // 2) + "com hi",
+        "mailto:" * (FLOOD // 7),
+        "add " + "a" * FLOOD + "@x.org",
+        "find " + "%_" * (FLOOD // 2),
+        "settings signature " + "x" * FLOOD,
+    ],
+    ids=lambda text: text[:12],
+)
+async def test_what_is_typed_by_the_hundred_thousand_costs_little_and_is_not_repeated(
+    desk: Desk, text: str
+) -> None:
+    for answer in (desk.says(text), desk.in_chat(f"/{text}")):
+        began = time.process_time()
+        told = await answer
+        assert time.process_time() - began < 1.0, "0.02 s here; what was mended took 0.4 to 2 s"
+        assert len(told) < 5_000
+
+
+async def test_one_user_cannot_use_up_the_questions_of_all(desk: Desk) -> None:
+    await desk.says("leave", jid=BOSS)
+    for number in range(50):
+        context = await desk.context(chat=f"a{number}@x.org")
+        await desk.dialogue.in_chat(context, "/all hello")
+    for number in range(700):
+        await desk.says("register", jid=f"bot{number}@evil.example")
+    assert len(desk.dialogue._questions) <= 210
+    assert "Nothing was changed" in await desk.says("no", jid=BOSS)

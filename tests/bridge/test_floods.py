@@ -6,13 +6,15 @@ import time
 import pytest
 
 from bridge.commands import spans
-from bridge.gateway import Gateway
 from bridge.store.engine import Store
 from bridge.store.floods import summary
 from tests.bridge.company import JANA, TOM, US, Company, chat_with
 
 TRIO = chat_with(JANA, TOM)
-LIST = {"List_Id": "Debian users <debian-user.lists.debian.org>", "List_Post": "<mailto:debian-user@lists.debian.org>"}
+LIST = {
+    "List_Id": "Debian users <debian-user.lists.debian.org>",
+    "List_Post": "<mailto:debian-user@lists.debian.org>",
+}
 
 
 @pytest.fixture
@@ -46,7 +48,9 @@ def test_what_is_kept_is_told_in_a_line_or_a_digest(kept: dict[str, int], subjec
     assert summary("Jana, Tom", kept, "en", subjects=subjects) == text
 
 
-async def test_after_ten_in_ten_minutes_a_summary_counts_the_rest_and_show_brings_it(company: Company) -> None:
+async def test_after_ten_in_ten_minutes_a_summary_counts_the_rest_and_show_brings_it(
+    company: Company,
+) -> None:
     await burst(company, 37)
     assert lines(await company.texts()) == list(range(10))
     assert await company.told() == []
@@ -100,7 +104,9 @@ async def test_a_mailing_list_above_twenty_an_hour_becomes_a_digest(company: Com
         company.clock.now += 60
     assert lines(await company.texts()) == list(range(20))
     company.clock.now += 3600
-    assert await company.told() == ["3 more in “debian-user@lists.debian.org”. /show /mute\n· Topic 10 (2)\n· Topic 11"]
+    assert await company.told() == [
+        "3 more in “debian-user@lists.debian.org”. /show /mute\n· Topic 10 (2)\n· Topic 11"
+    ]
 
 
 async def test_one_person_may_write_as_fast_as_they_like(company: Company) -> None:
@@ -210,7 +216,3 @@ def test_times_are_read_as_people_type_them(text: str, expected: tuple[int, int,
     at = spans.end_of(text, NOW)
     then = time.localtime(at) if at is not None else None
     assert (then and (then.tm_mday, then.tm_hour, then.tm_min)) == expected
-
-
-def test_the_gateway_of_these_tests_is_the_real_one(company: Company) -> None:
-    assert isinstance(company.gateway, Gateway)

@@ -7,7 +7,7 @@ from bridge.model import MOST_SPELLED, together
 from bridge.store import names
 from bridge.store.engine import Store
 from bridge.store.routing import belongs
-from tests.bridge.company import EVA, JANA, MIRA, NOOR, TOM, US, Company, address, chat_with
+from tests.bridge.company import EVA, JANA, NOOR, TOM, US, Company, chat_with
 
 TRIO = chat_with(JANA, TOM)
 
@@ -87,7 +87,10 @@ async def test_one_mail_to_several_is_one_chat_and_a_reply_to_all_lands_there(co
 async def test_a_private_reply_stays_private(company: Company) -> None:
     first = await company.mail(JANA, "Saturday?", to=f"{US}, {TOM}")
     await company.mail(TOM, "Between us: no.", In_Reply_To=first)
-    assert (await company.shown())[1] == (r"tom\40y.org", "✉ Tom Ray <tom@y.org> · Summer party\nBetween us: no.")
+    assert (await company.shown())[1] == (
+        r"tom\40y.org",
+        "✉ Tom Ray <tom@y.org> · Summer party\nBetween us: no.",
+    )
 
 
 async def test_a_thread_stays_when_somebody_comes_or_goes(company: Company) -> None:
@@ -143,7 +146,7 @@ async def test_forty_answers_by_way_of_an_alias_are_one_chat(company: Company) -
         await company.mail(person, f"not me {n}", to=JANA, Cc="all@corp.example", In_Reply_To=first)
     shown = await company.shown()
     assert len({local for local, _ in shown}) == 2
-    assert shown[8][1].endswith("Colleague 7: not me 7") or "not me 7" in shown[8][1]
+    assert shown[8][1].endswith("\nColleague 7: not me 7")
     refused = await company.line(shown[8][0], "stop", options={"all": "1"})
     assert refused is not None
     assert "neither To nor Cc" in refused.text
@@ -153,7 +156,9 @@ async def test_the_users_own_mail_that_an_alias_brings_back_is_not_shown_again(c
     first = await company.mail(JANA, "Hello all", to=f"{US}, all@corp.example")
     await company.line(chat_with(JANA, "<all@corp.example>"), "Hi", options={"all": "1"})
     sent = (await company.sent_ids())[0]
-    await company.mail(f"Mira <{US}>", "Hi", to=JANA, Cc="all@corp.example", Message_ID=sent, References=first)
+    await company.mail(
+        f"Mira <{US}>", "Hi", to=JANA, Cc="all@corp.example", Message_ID=sent, References=first
+    )
     assert len(await company.shown()) == 1
 
 
@@ -296,7 +301,7 @@ async def test_a_known_writer_passes_whoever_else_got_it_and_a_stranger_is_asked
         "✉ Tom Ray <tom@y.org> · Summer party\n👥 Also to Eva Klein, a@x.org\nTom: Buy this"
     ]
     await company.mail(TOM, "just us")
-    assert await company.texts() == ["just us"] or True
+    assert await company.shown() == [(r"tom\40y.org", "✉ Summer party\njust us")]
 
 
 async def test_whom_the_user_blocks_is_silent_in_every_chat(store: Store) -> None:
@@ -317,6 +322,60 @@ async def test_a_blocked_chat_says_nothing_of_its_people(company: Company) -> No
     assert [text.rpartition("\n")[2] for text in await company.texts()] == ["Jana: Saturday?", "You?"]
 
 
-def test_the_helpers_of_these_tests_agree_with_the_record() -> None:
-    assert address(JANA) == "jana@x.org"
-    assert (MIRA, chat_with(TOM, JANA)) == ("mira@localhost", r"jana\40x.org,tom\40y.org")
+# --- spam, as the mail server before us sees it ---
+
+SPAM = {"X_Spam_Flag": "YES"}
+
+
+async def test_spam_is_marked_where_the_settings_hold_nothing_back(company: Company) -> None:
+    await company.mail(JANA, "Buy", told={"spam": "yes"}, X_Spam_Status="Yes, score=9.1")
+    await company.mail(JANA, "Lunch?", told={"spam": "yes"}, X_Spam_Status="No, score=-1")
+    assert await company.texts() == [
+        "✉ Jana Berg <jana@x.org> · Summer party\n⚠ Your mail server takes this for spam.\nBuy",
+        "Lunch?",
+    ]
+
+
+async def test_nobody_but_the_trusted_server_calls_a_mail_spam(company: Company) -> None:
+    await company.mail(JANA, "Lunch?", peer="192.0.2.9", **SPAM)
+    assert await company.texts() == ["✉ Jana Berg <jana@x.org> · Summer party\nLunch?"]
+
+
+@pytest.mark.parametrize("policy", ["everyone", "ask"])
+async def test_a_wave_of_spam_is_held_without_a_word_and_listed_as_such(store: Store, policy: str) -> None:
+    company = Company(store, strangers=policy, spam="hold")
+    await company.to_gateway("add jana@x.org")
+    await company.told()
+    for n in range(5):
+        await company.mail(f"Pills {n} <p{n}@spam.example>", "Buy", told={"spam": "yes"}, **SPAM)
+    await company.mail(JANA, "from a friend", told={"spam": "yes"}, **SPAM)
+    assert await company.texts() == ["✉ Summer party\n⚠ Your mail server takes this for spam.\nfrom a friend"]
+    assert await company.told() == []
+    listed = await company.to_gateway("strangers")
+    assert "✉ Pills 0 <p0@spam.example> ⚠ spam? · Summer party" in listed
+    await company.to_gateway("settings strangers everyone")
+    await company.to_gateway("add someone@else.example")
+    assert await company.texts() == []
+    await company.to_gateway("accept p1@spam.example")
+    assert [text.rpartition("\n")[2] for text in await company.texts()] == ["Buy"]
+
+
+async def test_what_looks_like_spam_reaches_nobody_who_is_asked_about_an_honest_stranger(
+    store: Store,
+) -> None:
+    company = Company(store, strangers="ask", spam="hold")
+    await company.mail("Pills <p@spam.example>", "Buy", told={"spam": "yes"}, **SPAM)
+    await company.mail(TOM, "Hello", told={"spam": "yes"})
+    assert await company.told() == ["✉ Tom Ray <tom@y.org> · Summer party: accept 1 or block 1?"]
+
+
+# --- what the user wrote elsewhere ---
+
+
+async def test_what_the_user_sent_to_several_from_another_program_stands_in_their_chat(
+    company: Company,
+) -> None:
+    await company.mail(JANA, "Saturday?", to=f"{US}, {TOM}")
+    await company.sent_elsewhere("I come", to=f"{JANA}, {TOM}")
+    await company.sent_elsewhere("To you alone", to=JANA)
+    assert await company.own() == [(TRIO, "I come"), (r"jana\40x.org", "To you alone")]

@@ -54,11 +54,13 @@ def test_what_people_wrote_is_never_translated_and_braces_do_no_harm() -> None:
     assert translate("{nobody} knows", "de") == tr("{nobody} knows") == "{nobody} knows"
 
 
-def test_a_sentence_survives_an_exception_and_is_plain_text_elsewhere() -> None:
+def test_a_sentence_survives_an_exception_and_the_way_between_processes() -> None:
     sentence = tr("Nothing was sent.")
     assert translate(str(ValueError(sentence)), "de") == "Es wurde nichts gesendet."
-    assert type(pickle.loads(pickle.dumps(sentence))) is str
-    assert type(asdict(Note("", sentence))["text"]) is str
+    number = tr("{who} may write to you.", who="Name")
+    for one, german in ((sentence, "Es wurde nichts gesendet."), (number, "Name darf dir schreiben.")):
+        assert translate(pickle.loads(pickle.dumps(one)), "de") == german
+        assert translate(asdict(Note("", one))["text"], "de") == german
     # What went through the record as plain text is found again.
     assert translate("Nothing was sent.", "de") == "Es wurde nichts gesendet."
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from bridge import importing
 from bridge.commands.importing import COMMANDS
 from bridge.commands.model import Kind
-from bridge.store.tables import books, contacts, roster_items
+from bridge.store.tables import books, cards, contacts
 from tests.bridge.desk import BOSS, MIRA, Desk
 from tests.bridge.who import a_desk_of_people, picture
 from tests.support.address_book import PASSWORD, USER, AddressBook, address_book
@@ -96,7 +96,7 @@ async def test_who_is_imported_stays_out_of_the_roster_unless_all_are_wanted(
     )
 
     def kept_out(connection: Connection) -> int:
-        return len(connection.execute(select(roster_items.c.contact_id).where(roster_items.c.gone)).all())
+        return len(connection.execute(select(cards.c.contact_id).where(cards.c.quiet)).all())
 
     await desk.says(f"import http://{book.host}/people.vcf")
     await desk.says("yes")
@@ -106,6 +106,7 @@ async def test_who_is_imported_stays_out_of_the_roster_unless_all_are_wanted(
     await desk.says("all")
     await work(desk)
     assert introduced == [r"jana\40x.org", r"mum\40y.org"]
+    assert await desk.store.look(kept_out) == 0
 
 
 async def test_the_users_own_names_and_blocks_stay_and_a_second_import_only_completes(

@@ -1,13 +1,19 @@
 """What stands before a message from outside: who an unknown sender is, subjects where they say something
 new, what has changed; loops of programs; reports on several recipients; raw mails that are kept."""
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
 
 from bridge.model import Attachment, Kind, Outcome, Report
 from bridge.options import FACT, KNOWN_SUBJECT, LEAD, MEMO_AUTO, MEMO_TOPIC, REPLIED
 from bridge.ports import Sent
 from bridge.store import blobs, recording, reports
 from bridge.store.engine import Store
+from bridge.store.rows import unpack
+from bridge.store.tables import messages
 from bridge.xmpp import stanzas
 from tests.bridge.records import GROUNDS, RECEIPTS_ON_SENT, draft, incoming
 from tests.bridge.test_store import NOW, claimed, notes, settled
@@ -33,6 +39,19 @@ async def test_an_unknown_sender_is_introduced_once(store: Store) -> None:
     assert shown(second) == "Or Friday?"
     (third,) = await arrive(store, incoming("And?", **{**jana, "subject": "Keys"}))
     assert shown(third) == "✉ Keys\nAnd?"
+
+
+@pytest.mark.parametrize("policy", ["everyone", "ask", "contacts"])
+async def test_a_stranger_is_introduced_under_every_policy(store: Store, policy: str) -> None:
+    jana = incoming("Thursday?", "jana@x.example", sender_name="Jana Berg", subject="Flat viewing")
+    grounds = {**GROUNDS, "mail": replace(GROUNDS["mail"], strangers=policy)}
+    await store.do(recording.record_in, [jana], grounds, NOW)
+    (options,) = await store.look(_options)
+    assert unpack(options)[LEAD] == "✉ Jana Berg <jana@x.example> · Flat viewing\n"
+
+
+def _options(connection: Connection) -> list[str]:
+    return list(connection.execute(select(messages.c.options)).scalars())
 
 
 async def test_a_subject_is_shown_where_it_says_something_new(store: Store) -> None:

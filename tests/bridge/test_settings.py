@@ -191,6 +191,12 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
             '5 gateway.admins[1]: "example.org" is no JID → write one such as "admin@example.org"',
         ),
         (
+            'admins = ["Admin@Example.org"]',
+            'contact = ["mailto:help@example.org", "help@example.org"]',
+            '5 gateway.contact[2]: "help@example.org" is no address that people can ask → write one such as '
+            '"mailto:help@example.org" or "xmpp:admin@example.org"',
+        ),
+        (
             "guest@other.example",
             "*.example.org",
             '6 gateway.allow[2]: "*.example.org" is neither a domain nor a JID → names are matched exactly: '

@@ -58,9 +58,7 @@ async def test_an_account_becomes_the_line_and_counts_while_the_line_has_its_add
     await store.do(accounts.bring, "mail", "mira@localhost", "Mira", other, 3.0)
     assert await store.look(sources.cursor, f"mail/account/{line.id}/inbox") == ""
     # Back to an address of the gateway's own.
-    await store.do(
-        people.register, "mail", "mira@localhost", "Mira", ["mira@chat.example"], 4.0, move=True
-    )
+    await store.do(people.register, "mail", "mira@localhost", "Mira", ["mira@chat.example"], 4.0, move=True)
     assert await store.look(accounts.accounts_on, "mail") == []
 
 
@@ -99,9 +97,7 @@ def _stanza_ids(connection: Connection) -> list[str]:
 
 
 async def test_what_the_user_wrote_elsewhere_joins_the_conversation_and_its_thread(store: Store) -> None:
-    own = incoming(
-        "Shall we?", "bob@example.com", own=True, remote_id="<e@family.example>", subject="Picnic"
-    )
+    own = incoming("Shall we?", "bob@example.com", own=True, remote_id="<e@family.example>", subject="Picnic")
     lanes = await store.do(recording.record_in, [own, own], GROUNDS, 10.0)
     assert {lane[0] for lane in lanes} == {"xmpp:mail"}
     assert await store.look(states, Kind.OWN) == [("xmpp:mail", State.READY)]

@@ -142,9 +142,9 @@ def test_too_many_cards_are_counted_and_a_huge_photo_is_left_out(monkeypatch: py
     ids=["begins", "parameters", "quote", "components", "soft breaks", "folds"],
 )
 def test_hostile_cards_take_little_time(data: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     read(data)
-    assert time.perf_counter() - began < 4.0
+    assert time.process_time() - began < 4.0
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=400).map(str.encode)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -30,7 +30,10 @@ class Far:
 
 @asynccontextmanager
 async def listeners(
-    hook: Answer | None = None, probes: Probes | None = None, seconds: float = 10.0
+    hook: Answer | None = None,
+    probes: Probes | None = None,
+    seconds: float = 10.0,
+    sizes: Mapping[str, int] | None = None,
 ) -> AsyncIterator[tuple[Far, aiohttp.ClientSession]]:
     far = Far("", "", 0)
 
@@ -38,9 +41,14 @@ async def listeners(
         far.asked.append(request)
         return WebResponse(200, "text/xml", b"<Response/>")
 
-    hooks = {"sms": hook or remember}
+    hooks = dict.fromkeys(("sms", "phone"), hook or remember)
     async with serving(
-        ANYWHERE, ANYWHERE, hooks=hooks, probes=probes or Probes(), handler_seconds=seconds
+        ANYWHERE,
+        ANYWHERE,
+        hooks=hooks,
+        probes=probes or Probes(),
+        handler_seconds=seconds,
+        sizes=sizes or {},
     ) as at:
         far.public, far.admin = f"http://127.0.0.1:{at.public}", f"http://127.0.0.1:{at.admin}"
         far.port = at.public or 0
@@ -115,6 +123,19 @@ async def test_a_body_past_the_limit_is_refused(framing: str) -> None:
             assert answer.status == 200
 
     assert [len(request.body) for request in far.asked] == [262_144]
+
+
+async def test_a_transport_may_ask_for_larger_bodies_for_itself_alone() -> None:
+    async with listeners(sizes={"phone": 1_000_000}) as (far, session):
+        for transport, size, status in (
+            ("phone", 1_000_000, 200),
+            ("phone", 1_000_001, 413),
+            ("sms", 262_145, 413),
+        ):
+            async with session.post(f"{far.public}/hooks/{transport}/x", data=b"x" * size) as answer:
+                assert answer.status == status
+
+    assert [len(request.body) for request in far.asked] == [1_000_000]
 
 
 async def test_a_handler_that_hangs_is_answered_with_try_again() -> None:

@@ -284,7 +284,8 @@ async def test_leaving_by_form_ends_every_subscription(desk: Desk, wire: Wire) -
 async def test_a_contacts_jid_offers_what_can_be_done_in_its_chat(desk: Desk, wire: Wire) -> None:
     jid = r"jana\40x.org@mail.localhost"
     await desk.says("add jana@x.org")
-    done = await wire.ask("mute", to=jid)
+    session = command(await wire.ask("mute", to=jid)).get("sessionid", "")
+    done = await wire.ask("mute", to=jid, session=session, until="")
     assert "Muted" in note(done)[1]
     with pytest.raises(Denied):
         await wire.ask("settings", to=jid)

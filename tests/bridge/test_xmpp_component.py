@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from bridge.events import ClientError, Written
+from bridge.model import Kind
 from bridge.ports import Refused, Scope, Sent, TryLater
 from bridge.xmpp import component as component_module
 from bridge.xmpp import stanzas, stream
@@ -268,3 +269,32 @@ async def test_a_real_stop_says_farewell(server: ScriptedServer) -> None:
         assert await line.wait_connected(5)
         await line.stop(5.0, farewell=True)
     assert f"<presence from='mail.localhost' to='{MIRA}' type='unavailable'/>" in server.heard
+
+
+async def test_who_writes_has_come_back_though_the_presence_is_not_seen(server: ScriptedServer) -> None:
+    gateway = RecordingGateway()
+    async with running(gateway, Server(server.port)) as component:
+        await component.wait_connected(5)
+        server.say(chat("1", "I am here") + chat("2", "still here"))
+        await gateway.until(lambda: len(gateway.written) == 2)
+        await gateway.until(lambda: gateway.came == [MIRA])
+        server.say(f"<presence from='{MIRA}/r' to='mail.localhost'/>" + chat("3", "now you see me"))
+        await gateway.until(lambda: len(gateway.written) == 3)
+        assert gateway.came == [MIRA], "one sign of life is enough for a while"
+
+
+async def test_a_server_that_takes_no_own_message_ends_it_all_the_same(server: ScriptedServer) -> None:
+    """It has gone already: that the user's clients do not show it is no reason to try for ever."""
+    gateway = RecordingGateway()
+    async with running(gateway, Server(server.port)) as component:
+        outlet = XmppOutlet(component)
+        outlet.write_own = lambda one, _now: (
+            f"<message from='mail.localhost' to='localhost' id='{one.stanza_id}'/>"
+        )
+        await component.wait_connected(5)
+        server.bounces = (
+            "<message from='localhost' to='mail.localhost' id='s1' type='error'><error type='auth'>"
+            "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+        own = delivery(1, MIRA, kind=Kind.OWN)
+        assert await outlet.send([own]) == {own.id: Sent()}

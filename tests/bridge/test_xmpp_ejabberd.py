@@ -29,7 +29,7 @@ async def test_registration_contact_and_chat_both_ways(ejabberd: Ejabberd) -> No
 
             with pytest.raises(RequestError) as refusal:
                 await mira.ask(ALICE, "get", "<vCard xmlns='vcard-temp'/>")
-            assert refusal.value.condition == "feature-not-implemented"
+            assert refusal.value.condition == "service-unavailable"
             await mira.unregister(MAIL)
             await mira.presence_from(ALICE, "unavailable")
     assert gateway.broken == 0

@@ -45,8 +45,15 @@ def test_removal_and_cancelling_are_told_apart_from_filling_in() -> None:
     assert isinstance(registration.read(fromstring(query(form({}, "cancel"))), "email"), Cancelled)
 
 
-@pytest.mark.parametrize("inside", [form({}, "form"), form({"FORM_TYPE": "urn:example"})])
-def test_another_kind_of_form_is_refused(inside: str) -> None:
+@pytest.mark.parametrize(
+    "inside",
+    [
+        form({}, "form"),
+        form({"FORM_TYPE": "urn:example"}),
+        "<remove/><name>Mira</name>",  # XEP-0077 section 3.2
+    ],
+)
+def test_what_cannot_be_meant_is_refused(inside: str) -> None:
     with pytest.raises(Denied) as refusal:
         registration.read(fromstring(query(inside)), "email")
     assert refusal.value.condition == "bad-request"

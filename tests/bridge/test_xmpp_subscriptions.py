@@ -105,8 +105,6 @@ async def test_a_contact_that_is_given_up_goes_away(
         "<presence from='{user}' to='{contact}' type='error'><error type='cancel'/></presence>",
         "<presence from='{user}' to='{contact}' type='unheard-of'/>",
         "<presence from='{user}' to='{contact}' type=''/>",
-        "<presence from='{user}/phone' to='{contact}/room'><x xmlns='http://jabber.org/protocol/muc'/>"
-        "</presence>",
     ],
 )
 async def test_what_asks_for_nothing_is_answered_with_nothing(server: ScriptedServer, stanza: str) -> None:

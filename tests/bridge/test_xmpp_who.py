@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, fromstring
@@ -14,7 +15,8 @@ from PIL import Image
 from bridge.events import Denied, Transport
 from bridge.files import Filing
 from bridge.model import File
-from bridge.xmpp import disco
+from bridge.options import LEAD
+from bridge.xmpp import disco, stanzas
 from bridge.xmpp.cards import CardDesk
 from bridge.xmpp.presence import Presence
 from bridge.xmpp.prompts import Prompts
@@ -22,6 +24,7 @@ from bridge.xmpp.search import Search
 from tests.bridge.desk import BOSS, MIRA, NOBODY, Desk
 from tests.bridge.records import incoming
 from tests.bridge.who import a_desk_of_people, picture
+from tests.bridge.xmpp_stand_in import NOW, delivery, message
 
 JANA = r"jana\40x.org@mail.localhost"
 GATEWAY = "mail.localhost"
@@ -193,6 +196,8 @@ async def test_own_contacts_are_found_by_name_and_address_both_ways(desk: Desk, 
     fields = [field.get("var") for field in asked.iter("{jabber:x:data}field")]
     assert fields == ["FORM_TYPE", "name", "address"]
     assert asked.find("{jabber:iq:search}nick") is not None
+    assert found(await wire.ask(search(form(name="jana")), "set")) == [], "she has not been let in"
+    await desk.says("accept 1")
     by_name = await wire.ask(search(form(name="jana")), "set")
     assert found(by_name) == [{"jid": JANA, "name": "Jana Berg", "address": "jana@x.org"}]
     by_address = await wire.ask(search(form(address="Y.ORG")), "set")
@@ -416,6 +421,15 @@ async def test_names_and_notes_are_given_in_the_chat_and_from_the_gateway(desk: 
     assert "Jana Berg" in await desk.says("rename jana@x.org -")
     assert "no contact" in await desk.says("rename nobody@x.org Somebody")
     assert "no mail address" in await desk.says("rename mum Mum")
+
+
+def test_a_stranger_is_named_beside_the_message_and_somebody_known_is_not() -> None:
+    nick = "{http://jabber.org/protocol/nick}nick"
+    written = replace(message("Hello"), options={LEAD: "✉ Jana Berg <jana@x.org> · Flat\n"})
+    stranger = replace(delivery(1, MIRA, written), sender_name="Jana Berg")
+    assert fromstring(stanzas.write(stranger, GATEWAY, NOW)).findtext(nick) == "Jana Berg"
+    known = replace(delivery(1, MIRA, "Hello"), sender_name="Jana Berg")
+    assert fromstring(stanzas.write(known, GATEWAY, NOW)).find(nick) is None
 
 
 def test_all_of_it_is_announced(desk: Desk) -> None:

@@ -142,6 +142,12 @@ class RecordingGateway:
         )
         return self.lines[jid]
 
+    async def free_addresses(self, transport: str, jid: str) -> Sequence[str]:
+        user, _, domain = jid.partition("@")
+        if domain != "localhost":
+            raise Denied("This gateway does not serve your account.", "not-allowed", "cancel")
+        return [f"{user}@chat.example.org"]
+
     async def leave(self, transport: str, jid: str) -> list[Contact]:
         if self.lines.pop(jid, None) is None:
             raise Denied("You are not registered here.", "registration-required", "auth")

@@ -20,15 +20,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELP_JID = f"{ALIAS}@{MAIL}"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def noor(granted: World) -> AsyncIterator[Converse]:
-    """Noor, who has an account, and no word with any gateway yet."""
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
     needs("chromium")
     if not fetch_converse.TARGET.is_dir():
         unable("converse.js is not here; `python -m tests.support.fetch_converse` fetches it")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def noor(granted: World) -> AsyncIterator[Converse]:
+    """Noor, who has an account, and no word with any gateway yet."""
     jid = await asyncio.to_thread(granted.server.add_user, "noor", PASSWORD)
     async with converse(jid, PASSWORD, granted.server.http_port) as client:
         yield client
+        assert client.stumbles == []
 
 
 async def test_where_a_bare_domain_cannot_be_written_to_its_other_name_can(
@@ -39,6 +44,7 @@ async def test_where_a_bare_domain_cannot_be_written_to_its_other_name_can(
     assert f"Your own address here is {granted.address_of(noor)}" in (said := await noor.announcements(MAIL))
     assert HELP_JID in said
     await noor.screenshot("welcome")
+    await noor.is_shown_as(MAIL, "Email")
     await noor.open(HELP_JID)
     await noor.say(f"{ALICE} Are you home on Friday?")
     await noor.reads(f"Goes to {ALICE} from {granted.address_of(noor)}", HELP_JID)

@@ -20,10 +20,14 @@ GLAZIER = "+12025550144"
 GLAZIER_JID = sms_contact(GLAZIER)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    needs("profanity", "tmux")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mira(plain: World) -> AsyncIterator[Profanity]:
     """Mira, who has said hello to the mail gateway and has been welcomed."""
-    needs("profanity", "tmux")
     jid = await asyncio.to_thread(plain.server.add_user, MIRA, PASSWORD)
     async with profanity(jid, PASSWORD, plain.server.c2s_port) as client:
         await client.open(MAIL)

@@ -66,6 +66,13 @@ async def seen(dovecot: Dovecot, user: str, how_many: int, within: float = 10.0)
     await until(so_many, within)
 
 
+def read_it(dovecot: Dovecot, user: str, words: str) -> None:
+    """Read a mail in another program."""
+    with mailbox(dovecot, user) as session:
+        _, found = session.search(None, "TEXT", f'"{words}"')
+        session.store(found[0].split()[0].decode(), "+FLAGS", "(\\Seen)")
+
+
 def sent_texts(dovecot: Dovecot, user: str) -> list[str]:
     """What lies in the folder of sent mails; nothing if there is none."""
     with mailbox(dovecot, user) as session:

@@ -30,7 +30,7 @@ from tests.walks.gateway import (
     letter,
     world,
 )
-from tests.walks.mailbox import PASSWORD, count, deliver, put_into_sent, seen, sent_texts, until
+from tests.walks.mailbox import PASSWORD, count, deliver, put_into_sent, read_it, seen, sent_texts, until
 
 COMMANDS = "http://jabber.org/protocol/commands"
 FIELD, NOTE = "{jabber:x:data}field", f"{{{COMMANDS}}}note"
@@ -74,8 +74,8 @@ def post_office() -> Iterator[Dovecot]:
 
 
 @pytest.fixture
-async def here(fresh_prosody: Callable[..., PrivateProsody], post_office: Dovecot) -> AsyncIterator[Here]:
-    async with around(fresh_prosody(), post_office) as made:
+async def here(prosody: PrivateProsody, post_office: Dovecot) -> AsyncIterator[Here]:
+    async with around(prosody, post_office) as made:
         yield made
 
 
@@ -307,6 +307,11 @@ async def test_a_password_typed_as_text_is_taken_and_advised_against(here: Here)
     mira = await somebody(here)
     asked = await tell(mira, f"account bring {OWN}")
     assert "Password" in asked
+    assert "Write it like this" in await tell(mira, "account somehow")
+    asked = await tell(mira, f"konto bringen {OWN}")
+    assert "Passwort" in asked
+    assert await tell(mira, "settings language en", "Saved")
+    asked = await tell(mira, f"account bring {OWN}")
     assert "menu of commands" in asked
     answer = await tell(mira, "not this one")
     assert "does not open" in answer
@@ -419,6 +424,33 @@ async def test_own_words_from_elsewhere_are_the_users_own_where_the_server_lets_
         await mira.receipt_for(mira.say(BOB_JID, "And bring a blanket"))
         assert len(here.provider.mails) == 1, "what had been sent elsewhere is not sent again"
         assert mira.bodies_from(BOB_JID) == []
+
+
+async def test_what_is_read_elsewhere_is_read_here_where_the_server_lets_us(
+    fresh_prosody: Callable[..., PrivateProsody], post_office: Dovecot
+) -> None:
+    async with around(fresh_prosody(**PROSODY_PRIVILEGE), post_office) as here:
+        mira = await somebody(here)
+        await mira.ask(mira.bare, "set", f"<enable xmlns='{CARBONS}'/>")
+        await bring(mira)
+        ids = []
+        for words in ("first", "second", "third"):
+            await deliver(post_office, "mira", bytes(letter(ALICE, OWN, words)))
+            ids.append((await mira.message_from(ALICE_JID, containing=words))["id"])
+
+        async def marked() -> str:
+            mark = f"{SENT}/{{urn:xmpp:chat-markers:0}}displayed"
+            carbon = await mira.expect(lambda one: one.xml.find(mark) is not None, "a mark", within=20)
+            found = carbon.xml.find(mark)
+            return "" if found is None else found.get("id", "")
+
+        await asyncio.to_thread(read_it, post_office, "mira", "first")
+        assert await marked() == ids[0]
+        # The second is unread: a mark on the third would speak for it, too.
+        await asyncio.to_thread(read_it, post_office, "mira", "third")
+        await asyncio.to_thread(read_it, post_office, "mira", "second")
+        assert await marked() == ids[2]
+        assert here.provider.mails == []
 
 
 async def test_own_words_from_elsewhere_are_a_line_that_says_so_unless_the_user_wants_none(

@@ -2,12 +2,26 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
 
 import aiohttp
+import pytest
+import pytest_asyncio
 
+from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL, SMS
+from tests.conftest import COMPONENTS
 from tests.support.client import ChatUser, body_of
-from tests.walks.gateway import ALICE, ALICE_JID, PLUMBER_JID, World
+from tests.walks.gateway import ALICE, ALICE_JID, PLUMBER_JID, World, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def walk() -> AsyncIterator[World]:
+    with PrivateProsody(COMPONENTS) as server:
+        async with world(server) as here:
+            yield here
 
 
 async def tell(user: ChatUser, text: str, containing: str = "") -> str:

@@ -1,5 +1,6 @@
 """Files both ways through real servers: a picture by mail to the client, a client's upload into a mail."""
 
+import asyncio
 import base64
 import email
 import email.policy
@@ -13,7 +14,7 @@ from bridge.demo.chat_user import ChatUser
 from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL
 from tests.support.client import body_of, error_text
-from tests.support.mail import Received
+from tests.support.mail import Received, hand_in
 from tests.walks.gateway import ALICE, ALICE_JID, World, letter, world
 
 UPLOAD = 'Component "upload.localhost" "http_file_share"\n    http_host = "127.0.0.1"\n{more}'
@@ -24,6 +25,33 @@ PIXELS = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 PICTURE = PIXELS + b"\0" * 40_000  # large enough to be no decoration
+
+
+NOT_DELIVERED = """From: MAILER-DAEMON@mx.example.net
+Subject: Undelivered Mail
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+Sorry.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+
+Final-Recipient: rfc822; {alice}
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 unknown
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: {about}
+Subject: plan.png
+--b--
+"""
 
 
 def with_upload(fresh: Callable[..., PrivateProsody], more: str = "") -> PrivateProsody:
@@ -161,3 +189,15 @@ async def test_a_picture_survives_a_kill_before_it_was_shown(uploading: World) -
     url = (await mira.message_from(ALICE_JID, within=40)).xml.findtext(OOB_URL)
     assert url is not None
     assert await got(url) == PICTURE
+
+
+async def test_a_report_about_a_mail_that_is_only_a_file_finds_it(uploading: World) -> None:
+    mira = await uploading.user(on=(MAIL,))
+    url = await put(mira, "plan.png", "image/png", PICTURE)
+    sent = mira.say(ALICE_JID, url, extra=f"<x xmlns='jabber:x:oob'><url>{url}</url></x>")
+    await mira.receipt_for(sent)
+    (mail,) = uploading.mail.mails
+    report = NOT_DELIVERED.format(about=mail.message["Message-ID"], alice=ALICE).encode()
+    refused = await asyncio.to_thread(hand_in, uploading.gateway.smtp_port, "", [mail.sender], report)
+    assert refused == {}
+    assert f"{ALICE} does not exist there" in error_text(await mira.error_for(sent))

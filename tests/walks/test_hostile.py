@@ -6,12 +6,18 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
+from bridge.demo.prosody import PrivateProsody
 from bridge.demo.world import MAIL, SMS
+from tests.conftest import COMPONENTS
 from tests.support.client import ChatUser
-from tests.walks.gateway import ALICE_JID, BOB_JID, PLUMBER_JID, World
+from tests.walks.gateway import ALICE_JID, BOB_JID, PLUMBER_JID, World, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COMMANDS = "http://jabber.org/protocol/commands"
+REGISTER = "<query xmlns='jabber:iq:register'/>"
 BODY = "<body>{}</body><request xmlns='urn:xmpp:receipts'/>"
 
 
@@ -71,9 +77,17 @@ class Raw:
         self._writer.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def walk() -> AsyncIterator[World]:
+    """One for all of it: what one attack leaves behind, the next one finds."""
+    with PrivateProsody(COMPONENTS) as server:
+        async with world(server) as here:
+            yield here
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def mallory(walk: World) -> AsyncIterator[Raw]:
-    user = await walk.user("mallory")
+    user = await walk.user("mallory", on=(MAIL,))
     raw = await Raw.login(walk, user)
     yield raw
     raw.close()
@@ -152,7 +166,8 @@ JIDS = {
 
 
 async def test_odd_stanzas_to_odd_jids_hurt_nobody(walk: World, mallory: Raw) -> None:
-    mira = await walk.user()
+    mira = await walk.user(on=(MAIL,))
+    await mallory.ask(SMS, REGISTER, "set")
     for to in JIDS.values():
         for number, (about, inside) in enumerate(ODD.values()):
             mallory.say(message(inside, to, about.format(f"odd{number}")))
@@ -217,7 +232,7 @@ async def test_every_request_however_odd_is_answered(walk: World, mallory: Raw, 
 
 
 async def test_a_flood_of_one_leaves_the_others_their_turn(walk: World, mallory: Raw) -> None:
-    mira = await walk.user()
+    mira = await walk.user(on=(MAIL,))
     mallory.say(
         *(message(BODY.format("help"), MAIL, f"id='f{n}' type='chat'") for n in range(3_000)),
         *(
@@ -242,7 +257,8 @@ async def test_a_flood_of_one_leaves_the_others_their_turn(walk: World, mallory:
 async def test_what_is_as_large_as_the_server_lets_through_is_sent_or_refused(
     walk: World, mallory: Raw
 ) -> None:
-    mira = await walk.user()
+    mira = await walk.user(on=(MAIL,))
+    await mallory.ask(SMS, REGISTER, "set")
     large = "x " * 120_000
     mallory.say(message(BODY.format(large), ALICE_JID, "id='large' type='chat'"))
     await mallory.until(r"<received [^>]*id='large'")
@@ -261,7 +277,7 @@ async def test_what_is_as_large_as_the_server_lets_through_is_sent_or_refused(
 
 
 async def test_nobody_goes_on_with_somebody_elses_form(walk: World, mallory: Raw) -> None:
-    mira = await walk.user()
+    mira = await walk.user(on=(MAIL,))
     answer = await mira.ask(MAIL, "set", f"<command xmlns='{COMMANDS}' node='leave'/>")
     session = next(answer.iter(f"{{{COMMANDS}}}command")).get("sessionid", "")
     form = "<x xmlns='jabber:x:data' type='submit'><field var='sure'><value>1</value></field></x>"

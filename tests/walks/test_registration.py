@@ -110,3 +110,10 @@ async def roster(user: ChatUser) -> dict[str, str]:
     answer = await user.ask(user.bare, "get", f"<query xmlns='{_ROSTER}'/>")
     items: list[Element] = answer.findall(f".//{{{_ROSTER}}}item")
     return {item.get("jid", ""): item.get("subscription", "") for item in items}
+
+
+async def test_who_may_use_the_gateway_is_registered_by_adding_a_contact(walk: World) -> None:
+    mira = await walk.user(on=())
+    await mira.add_contact(PLUMBER_JID)
+    assert await walk.number_of(mira) in body_of(await mira.message_from(SMS, containing="Welcome"))
+    await mira.receipt_for(mira.say(PLUMBER_JID, "The tap drips"))

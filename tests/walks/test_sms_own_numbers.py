@@ -6,7 +6,8 @@ import pytest
 
 from bridge.demo.chat_user import ChatUser
 from bridge.demo.prosody import PrivateProsody
-from bridge.demo.world import SMS
+from bridge.demo.texts import Goes, Refuse
+from bridge.demo.world import MAIL, SMS, mail_contact
 from tests.support.client import RequestError, body_of, error_text
 from tests.walks.gateway import BAKER, BAKER_JID, NUMBERS, PLUMBER, PLUMBER_JID, World, world
 from tests.walks.test_commands import execute, note
@@ -89,7 +90,9 @@ async def test_a_number_given_back_is_free_for_others_and_reaches_its_user_no_mo
     assert body_of(await ann.message_from(PLUMBER_JID)) == "for whom?"
     assert await senders(walk, PLUMBER, "one", "two") == [FIRST, THIRD]
     assert mira.bodies_from(PLUMBER_JID) == []
-    assert f"{THIRD} is somebody's already" in await tell(ann, f"numbers add {THIRD}", containing="somebody's")
+    assert f"{THIRD} is somebody's already" in await tell(
+        ann, f"numbers add {THIRD}", containing="somebody's"
+    )
     table = await walk.passerelle("users", "show", mira.bare)
     assert THIRD in table
 
@@ -118,8 +121,24 @@ async def test_numbers_are_chosen_by_form_too(walk: World) -> None:
     assert THIRD in shown
 
 
-async def test_what_comes_to_another_number_is_told_in_the_user_s_language(walk: World) -> None:
-    mira = await walk.user(on=(SMS,))
+async def test_what_carriers_and_adapters_say_is_read_in_the_user_s_language(walk: World) -> None:
+    mira = await walk.user(on=(MAIL, SMS))
     await tell(mira, "nummern add", containing="gehört")
-    await walk.carrier.phone(PLUMBER).reply("hallo", to=SECOND)
+    plumber = walk.carrier.phone(PLUMBER)
+    await plumber.reply("hallo", to=SECOND)
     assert body_of(await mira.message_from(PLUMBER_JID)) == f"(an {SECOND}) hallo"
+    # Refused at once, failed on the way, no number at all, and what an adapter adds to a text.
+    walk.carrier.fail(PLUMBER, Refuse(21211), Goes(("sent", "undelivered"), 30005))
+    error = await mira.error_for(mira.say(PLUMBER_JID, "eins"))
+    assert error_text(error) == "Diese Nummer kann keine SMS empfangen: prüf die Ziffern. (21211)"
+    error = await mira.error_for(mira.say(PLUMBER_JID, "zwei"))
+    assert "Diese Nummer ist nicht vergeben" in error_text(error)
+    error = await mira.error_for(mira.say(f"12025550142@{SMS}", "drei"))
+    assert error_text(error) == "Die Landesvorwahl fehlt: meintest du +12025550142?"
+    await plumber.reply("STOP", to=SECOND)
+    told = body_of(await mira.message_from(PLUMBER_JID, containing="STOP"))
+    assert told.startswith("STOP\n(Sie haben SMS von deiner Nummer abbestellt.")
+    # The same by mail: refused by a server, in our words around its own.
+    await walk.mail.come(on_rcpt=lambda _: "550 5.1.1 No such user")
+    error = await mira.error_for(mira.say(mail_contact("nobody@example.com"), "vier"))
+    assert error_text(error).startswith("nobody@example.com gibt es dort nicht. Prüf die Schreibweise.")
