@@ -87,9 +87,10 @@ async def _leave_steps(context: Context, values: Values) -> Step | None:
         return None
     line = context.user
     goes = await context.services.wishes.belongings(line)
+    own = [one.address for one in await context.services.wishes.numbers.held(line)]
     text = tr(
         "This goes: your address {address}, {contacts}, {messages}. {unsent}It cannot be undone.",
-        address=line.address,
+        address=", ".join(own),
         contacts=trn("{number} contact", "{number} contacts", goes.contacts),
         messages=trn("{number} message", "{number} messages", goes.messages),
         unsent=trn(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from bridge.model import Direction, State
 from bridge.options import PROOF
+from bridge.store import own_addresses
 from bridge.store.rows import unpack
 from bridge.store.tables import (
     attachments,
@@ -29,7 +30,13 @@ def person(connection: Connection, transport: str, user_id: int) -> dict[str, An
     """Who the user is here, what they have set, and whom they know."""
     row = connection.execute(
         select(
-            users.c.jid, users.c.language, users.c.created_at, lines.c.address, lines.c.name, lines.c.choices
+            users.c.jid,
+            users.c.language,
+            users.c.created_at,
+            lines.c.id,
+            lines.c.address,
+            lines.c.name,
+            lines.c.choices,
         )
         .join(lines, lines.c.user_id == users.c.id)
         .where(users.c.id == user_id, lines.c.transport == transport)
@@ -38,6 +45,7 @@ def person(connection: Connection, transport: str, user_id: int) -> dict[str, An
         "jid": row.jid,
         "transport": transport,
         "address": row.address,
+        "addresses": [one.address for one in own_addresses.addresses_of(connection, row.id)],
         "name": row.name,
         "registered": _moment(row.created_at),
         "settings": {"language": row.language, **unpack(row.choices)},

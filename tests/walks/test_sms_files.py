@@ -28,7 +28,7 @@ async def test_a_picture_by_text_is_shown_in_the_chat_and_deleted_at_the_carrier
     files = [MmsFile("image/png", PICTURE), MmsFile("image/jpeg", b"")]
     await uploading.carrier.phone(PLUMBER).reply("The tap", to=number, media=files)
     text = await mira.message_from(PLUMBER_JID)
-    assert body_of(text) == "The tap\n(a picture came with this text, but it is empty)"
+    assert body_of(text) == "The tap\n(A picture came with this text. It is empty.)"
     shown = await mira.message_from(PLUMBER_JID)
     url = shown.xml.findtext(OOB_URL)
     assert url is not None
