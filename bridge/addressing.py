@@ -2,6 +2,10 @@
 
 import re
 
+# The node under which a gateway answers besides its bare domain: no contact has it.
+RESERVED = "help"
+_INSTEAD = f"{RESERVED}~"  # a tilde stands in no sender name of the telephone world, and no mail address is bare
+
 _CODES = {
     " ": r"\20",
     '"': r"\22",
@@ -32,6 +36,8 @@ def unescape(node: str) -> str:
 
 def to_local(address: str) -> str:
     """The node of an address's JID. One that is escaped already stays so (Gajim #7277 does it twice)."""
+    if address == RESERVED:
+        return _INSTEAD
     if "@" not in address and _ESCAPED.search(address):
         return address
     return escape(address)
@@ -43,6 +49,8 @@ def to_address(local: str) -> str:
     In the second form the last `%` is the `@`. A node that a client escaped twice is unescaped twice:
     no address holds a code of its own.
     """
+    if local == _INSTEAD:
+        return RESERVED
     text = unescape(local)
     if "@" in text:
         return text

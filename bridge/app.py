@@ -19,7 +19,9 @@ import structlog
 
 from bridge import bell, service
 from bridge.accounts import OwnAccounts
+from bridge.carddav import Login
 from bridge.commands.services import Services
+from bridge.directory import Directory
 from bridge.dispatcher import Dispatcher
 from bridge.estate import Estate
 from bridge.events import Transport
@@ -133,8 +135,9 @@ async def running(
             Office(gateway, store, settings.gateway.admins),
             OwnAccounts(gateway, wishes, store),
             Estate(gateway, store, files),
-            await stack.enter_async_context(_importing(settings, wishes, store, files)),
+            importing := await stack.enter_async_context(_importing(settings, wishes, store, files)),
         )
+        directory = _directory(settings, wishes, store, files)
         components = {
             name: Component(transport, gateway, settings.xmpp, read=read, services=services)
             for name, transport in transports.items()
@@ -151,6 +154,7 @@ async def running(
         gateway.changes.untouched = dispatcher.untouched
         services.office.switch = dispatcher
         await services.office.load()
+        await importing.tell_cut_off()
         await stack.enter_async_context(_intake(store, gateway, files, wishes))
         for name, transport in transports.items():
             await stack.enter_async_context(transport.adapter.running(gateway.inbox(name)))
@@ -158,13 +162,14 @@ async def running(
         await stack.enter_async_context(bell.listening(data_dir, look))
         await stack.enter_async_context(dispatcher)
         listening = await stack.enter_async_context(
-            _web(settings, store, gateway, dispatcher, components, files)
+            _web(settings, store, gateway, dispatcher, components, files, directory)
         )
         state = Running(gateway, dispatcher, components, store, listening.public, listening.admin)
         stack.push_async_callback(_drain, dispatcher)
         await stack.enter_async_context(_connected(state))
         await stack.enter_async_context(_chores(settings, store, gateway, files))
         await stack.enter_async_context(_searching(components, uploads))
+        await stack.enter_async_context(directory.kept())
         _rest_the_collector()
         log.info("running", transports=list(transports), seconds=round(time.monotonic() - began, 3))
         yield state
@@ -202,6 +207,13 @@ def _filing(settings: Settings, store: Store) -> Filing:
 
 def _importing(settings: Settings, wishes: Wishes, store: Store, files: Filing) -> Importing:
     return Importing(wishes, store, files, derive(master_key(settings), "address books"))
+
+
+def _directory(settings: Settings, wishes: Wishes, store: Store, files: Filing) -> Directory:
+    book = settings.address_book
+    password = book.password.get_secret_value() if book.password is not None else ""
+    login = Login(book.url, book.username, password) if book.url else None
+    return Directory(login, book.refresh_minutes * 60.0, wishes, store, files, clock=time.time)
 
 
 def build_transports(settings: Settings, memories: Memories, files: Filing) -> dict[str, Transport]:
@@ -353,6 +365,7 @@ async def _web(
     dispatcher: Dispatcher,
     components: Mapping[str, Component],
     files: Filing,
+    directory: Directory,
 ) -> AsyncIterator[Listening]:
     hooks: dict[str, Answer] = {
         name: one.adapter.webhook
@@ -360,7 +373,7 @@ async def _web(
         if isinstance(one.adapter, TakesWebhooks)
     }
     probes = Probes(
-        readiness=_readiness(store, gateway, dispatcher, components),
+        readiness=_readiness(store, gateway, dispatcher, components, directory),
         measure=partial(_measure, store, components),
     )
     async with serving(
@@ -379,7 +392,11 @@ async def _web(
 
 
 def _readiness(
-    store: Store, gateway: Gateway, dispatcher: Dispatcher, components: Mapping[str, Component]
+    store: Store,
+    gateway: Gateway,
+    dispatcher: Dispatcher,
+    components: Mapping[str, Component],
+    directory: Directory,
 ) -> dict[str, Callable[[], Awaitable[str]]]:
     async def writable() -> str:
         try:
@@ -396,7 +413,10 @@ def _readiness(
         own = adapter.health() if isinstance(adapter, TellsHealth) else ""
         return own or dispatcher.paused().get(name, "")
 
-    probes: dict[str, Callable[[], Awaitable[str]]] = {"database": writable}
+    async def read() -> str:
+        return directory.trouble
+
+    probes: dict[str, Callable[[], Awaitable[str]]] = {"database": writable, "address book": read}
     for name, component in components.items():
         probes[f"xmpp {name}"] = partial(connected, component)
         probes[name] = partial(healthy, name)

@@ -141,15 +141,27 @@ class Cards:
             return False
         return await self._wear(taken.contact_id, made, FROM_IMPORT)
 
+    async def portrayed(self, data: bytes) -> tuple[Attachment, str] | None:
+        """A picture as it can be shown, on disk and not named in the record yet, and its hash; None if it
+        is none."""
+        made = await self._portrait(data)
+        kept = await self._kept(made) if made is not None else None
+        return (kept, made.hash) if made is not None and kept is not None else None
+
     async def _wear(self, contact_id: int, made: Portrait, source: str) -> bool:
-        if self._files is None:
-            return False
-        try:
-            kept = await self._files.put("photo.png", MEDIA_TYPE, made.data)
-        except FileUnavailable:
+        kept = await self._kept(made)
+        if kept is None:
             return False
         await self._store.do(cards.wear, contact_id, kept, made.hash, source, self._clock())
         return True
+
+    async def _kept(self, made: Portrait) -> Attachment | None:
+        if self._files is None:
+            return None
+        try:
+            return await self._files.put("photo.png", MEDIA_TYPE, made.data)
+        except FileUnavailable:
+            return None
 
     async def _portrait(self, data: bytes) -> Portrait | None:
         async with self._one_at_a_time:

@@ -14,9 +14,10 @@ from bridge.lanes import Lanes
 from bridge.model import Delivery, DeliveryId, Kind, State
 from bridge.policy import RetryPolicy, Verdict, after_attempt
 from bridge.ports import Fate, MaybeSent, Outlet, ReceiptOn, Reconciles, Refused, Scope, Sent, TryLater
-from bridge.store import claiming, delays, envelopes
-from bridge.store.claiming import Claimed, Settlement
+from bridge.store import claiming, delays, envelopes, settling
+from bridge.store.claiming import Claimed
 from bridge.store.engine import Store, StoreFailed
+from bridge.store.settling import Settlement
 from bridge.telemetry import METRICS
 
 log = structlog.get_logger()
@@ -117,7 +118,7 @@ class Dispatcher:
         pause = 0.1
         while True:
             try:
-                lanes = await self._store.do(claiming.settle, settlements, self._clock())
+                lanes = await self._store.do(settling.settle, settlements, self._clock())
                 break
             except StoreFailed:
                 await asyncio.sleep(pause)

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,8 +23,9 @@ from bridge.i18n import Phrase, tr, translate
 from bridge.model import Line
 from bridge.ports import BadAddress
 from bridge.store import books
+from bridge.store.books import CutOff
 from bridge.store.cards import Person
-from bridge.store.engine import Store
+from bridge.store.engine import Store, StoreFailed
 from bridge.vcards import Card
 from bridge.wishes import Wishes
 
@@ -111,7 +113,7 @@ class Importing:
 
     def read_book(self, line: Line, login: Login, language: str) -> None:
         """Read an address book elsewhere in the background; then ask the user. Raises Denied."""
-        self._begin(line.jid, self._read_book(line, login, language))
+        self._begin(line, language, self._read_book(line, login, language))
 
     async def known_book(self, line: Line) -> Login | None:
         """The address book that was read last."""
@@ -158,7 +160,7 @@ class Importing:
             for name in self._wishes.gateway.transports
             if await self._wishes.gateway.line_of(name, jid) is not None
         ]
-        entries = tuple((name, tuple(_entries(self._wishes.transport(name), book.cards))) for name in mine)
+        entries = tuple((name, tuple(entries(self._wishes.transport(name), book.cards))) for name in mine)
         counted = Counted(
             len(book.cards),
             sum(bool(one.emails) for one in book.cards),
@@ -200,11 +202,12 @@ class Importing:
         counted = self.counted(line.jid)
         if counted is None:
             raise Denied(tr("There is no address book to import. Share a .vcf file here first."))
-        self._begin(line.jid, self._take_over(line, counted, language, everybody))
+        self._begin(line, language, self._take_over(line, counted, language, everybody))
         self.drop(line.jid)
 
     async def _take_over(self, line: Line, counted: Counted, language: str, everybody: bool) -> None:
         done, new, named, faces = 0, 0, 0, 0
+        await self._store.do(books.note, line.user_id, line.transport, 0, counted.people)
         pace = _Pace(self._clock)
         for name, entries in counted.entries:
             own = await self._wishes.gateway.line_of(name, line.jid)
@@ -222,6 +225,7 @@ class Importing:
                 named += sum(one.renamed for one in taken)
                 faces += sum(worn)
                 done += len(bite)
+                await self._store.do(books.note, line.user_id, line.transport, done, counted.people)
                 await self._show(own, [one.local for one in taken], everybody=everybody)
                 if pace.is_due() and done < counted.people:
                     told = tr("Importing: {done} of {of}.", done=done, of=counted.people)
@@ -257,21 +261,39 @@ class Importing:
                 "wait",
             )
 
-    def _begin(self, jid: str, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, line: Line, language: str, work: Coroutine[Any, Any, None]) -> None:
+        jid = line.jid
         try:
             self._must_be_idle(jid)
         except Denied:
             work.close()
             raise
-        task = asyncio.create_task(self._bounded(work), name="import")
+        task = asyncio.create_task(self._bounded(line, language, work), name="import")
         self._working[jid] = task
         task.add_done_callback(lambda _: self._working.pop(jid, None))
 
-    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _bounded(self, line: Line, language: str, work: Coroutine[Any, Any, None]) -> None:
+        """The user hears of the end, whichever it is; of one by a stop after the next start."""
         try:
+            await self._store.do(books.note, line.user_id, line.transport, 0, 0)
             await work
+            await self._store.do(books.ended, line.user_id)
         except Exception as error:  # nobody waits for it
             log.exception("an import broke", error=type(error).__name__)
+            with suppress(StoreFailed):
+                await self.tell_cut_off(line.user_id)
+        finally:
+            work.close()
+
+    async def tell_cut_off(self, user_id: int | None = None) -> None:
+        """Tell this user, at a start all, of an import that did not come to its end. Raises StoreFailed."""
+        for owner, one in await self._store.look(books.cut_off):
+            if user_id not in (None, owner):
+                continue
+            if one.transport in self._wishes.gateway.transports:
+                told = translate(_told_of_cut_off(one), self._wishes.gateway.languages.of(one.jid))
+                await self._wishes.gateway.inbox(one.transport).tell(one.jid, told)
+            await self._store.do(books.ended, owner)
 
     async def _tell(self, line: Line, text: str, language: str) -> None:
         await self._wishes.gateway.inbox(line.transport).tell(line.jid, translate(text, language))
@@ -291,7 +313,7 @@ class _Pace:
         return True
 
 
-def _entries(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
+def entries(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
     """Who of a book has an address on a transport; each address once. What is no address is left out."""
     found: dict[str, Entry] = {}
     phones = transport.adapter.capabilities.identity[1] == "sms"
@@ -310,6 +332,16 @@ def _entries(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
                 continue
             found.setdefault(address.canonical, Entry(Person(address, card.name, card.note), card.photo))
     return list(found.values())
+
+
+def _told_of_cut_off(one: CutOff) -> Phrase:
+    if not one.people:
+        return tr("Reading your address book was interrupted. Type import to begin again.")
+    return tr(
+        "The import was interrupted at {done} of {people}. Type import to go on; nobody is taken twice.",
+        done=one.done,
+        people=one.people,
+    )
 
 
 def told_of(counted: Counted) -> Phrase:

@@ -204,23 +204,32 @@ class Intake:
         good = [(one, parts) for one, parts in zip(batch, answer, strict=True) if parts is not None]
         bad = [one for one, parts in zip(batch, answer, strict=True) if parts is None]
         if good:
-            lanes = await self._store.do(
-                _record_read,
-                [one.id for one, _ in good],
-                await self._kept([part for one, parts in good for part in _with_original(one, parts)]),
-                self._grounds,
-                self._receipts_on_sent,
-                self._clock(),
-            )
-            METRICS.inputs_recorded.labels(batch[0].envelope.transport).inc(len(good))
-            self._ring(lanes)
-            faces = [part for _, parts in good for part in parts if isinstance(part, Incoming) and part.face]
-            if faces and self._learn is not None:
-                await self._learn(faces)
+            await self._record(good)
         if bad:
             log.error("a parser broke", inputs=[one.id for one in bad])
             METRICS.errors.labels("parser").inc(len(bad))
             await self._give_notice(bad)
+
+    async def _record(self, good: Sequence[tuple[RawInput, Sequence[Incoming | Report]]]) -> None:
+        kept = await self._kept([part for one, parts in good for part in _with_original(one, parts)])
+        ids = [one.id for one, _ in good]
+        try:
+            lanes = await self._store.do(
+                _record_read, ids, kept, self._grounds, self._receipts_on_sent, self._clock()
+            )
+        except Exception as error:
+            if isinstance(error, StoreFailed) and error.passes:
+                raise
+            # One of them cannot be recorded, ever; it must not keep the others from it, nor what comes later.
+            log.exception("what was read cannot be recorded", inputs=ids, error=type(error).__name__)
+            METRICS.errors.labels("intake").inc()
+            await self._store.do(inputs.blame, ids)
+            return
+        METRICS.inputs_recorded.labels(good[0][0].envelope.transport).inc(len(good))
+        self._ring(lanes)
+        faces = [part for _, parts in good for part in parts if isinstance(part, Incoming) and part.face]
+        if faces and self._learn is not None:
+            await self._learn(faces)
 
     async def _kept(self, parts: Sequence[Incoming | Report]) -> list[Incoming | Report]:
         """The same, with the files of messages on disk."""
@@ -231,9 +240,15 @@ class Intake:
     async def _give_notice(self, batch: Sequence[RawInput]) -> None:
         """Say that something came which cannot be read, and keep it."""
         notices = [notice for one in batch for notice in unreadable(one)]
-        lanes = await self._store.do(
-            _record_unreadable, [one.id for one in batch], notices, self._grounds, self._clock()
-        )
+        ids = [one.id for one in batch]
+        try:
+            lanes = await self._store.do(_record_unreadable, ids, notices, self._grounds, self._clock())
+        except Exception as error:
+            if isinstance(error, StoreFailed) and error.passes:
+                raise
+            log.exception("an input is kept, and nobody is told", inputs=ids, error=type(error).__name__)
+            await self._store.do(inputs.set_aside, ids)
+            return
         self._ring(lanes)
 
 

@@ -41,11 +41,13 @@ class _People:
 def addressed(outward: Outward) -> Addressed:
     """The recipients of a message, each once, and the memo that its mail is composed from.
     Raises BadAddress."""
-    us = frozenset({outward.line, addresses.without_token(outward.line)})
+    here = frozenset({outward.line, addresses.without_token(outward.line)})
+    us = here | outward.own
     people = _people(outward, us)
-    to = _without(us, people.to)
-    also = [*people.cc, *_asked(outward.options.get(CC, ""))]
-    cc = [one for one in _without(us, also) if one[1] not in {address for _, address in to}]
+    # Nobody is mailed at another address of their own, but for who writes there on purpose.
+    to = _without(us, people.to) or _without(here, people.to)
+    also = [*_without(us, people.cc), *_without(here, _asked(outward.options.get(CC, "")))]
+    cc = [one for one in _without(here, also) if one[1] not in {address for _, address in to}]
     everybody = [_spelled(outward, address) for _, address in (*to, *cc)]
     if not everybody:
         raise BadAddress(_NOBODY, condition="not-acceptable")

@@ -74,6 +74,7 @@ async def _register(context: Context, values: Values) -> Reply:
         address=values.get(ADDRESS, ""),
         token=values.get("code", ""),
         language=context.language,
+        welcome=True,
     )
     if before is not None:
         return Reply(tr("You are registered; your address here is {address}.", address=line.address))

@@ -60,7 +60,8 @@ class Membership:
         if await self._store.look(people.has_left, transport, jid):
             return None
         try:
-            line = await self.register(transport, jid, name="", language=language)
+            welcome = transport in self.newcomer
+            line = await self.register(transport, jid, name="", language=language, welcome=welcome)
         except Denied:
             return None
         if transport in self.newcomer:
@@ -68,10 +69,19 @@ class Membership:
         return line
 
     async def register(
-        self, transport: str, jid: str, *, name: str, address: str = "", token: str = "", language: str = ""
+        self,
+        transport: str,
+        jid: str,
+        *,
+        name: str,
+        address: str = "",
+        token: str = "",
+        language: str = "",
+        welcome: bool = False,
     ) -> Line:
         """Register a bare JID, or edit its registration (name; address if it may choose). `token` is an
-        invitation's, `language` what a new user reads. Raises Denied."""
+        invitation's, `language` what a new user reads; `welcome`: whoever calls welcomes who is new, and
+        a restart will not forget it. Raises Denied."""
         if not await self._admits(transport, jid, token):
             raise Denied(
                 tr("This gateway does not serve your address. Ask its administrator for an invitation."),
@@ -90,6 +100,7 @@ class Membership:
                 move=bool(address),
                 language=language or self._house.languages.of(jid),
                 shared=shared_addresses(self._house.transports[transport].adapter),
+                welcome=welcome,
             )
         except BadAddress as error:
             raise Denied(str(error)) from error

@@ -67,6 +67,15 @@ class Rosters:
     async def blocked(self, transport: str, jid: str) -> list[str]:
         return await self._store.look(rosters.blocked_of, transport, jid)
 
+    # --- who is new here ---
+
+    async def newcomers(self, transport: str) -> list[str]:
+        """Users who are still to be welcomed."""
+        return await self._store.look(rosters.newcomers, transport)
+
+    async def welcomed(self, transport: str, jid: str) -> None:
+        await self._store.do(rosters.welcomed, transport, jid)
+
     # --- those who left ---
 
     async def partings(self, transport: str) -> list[Farewell]:

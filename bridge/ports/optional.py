@@ -28,6 +28,8 @@ class Outward:
     language: str = ""  # of the user, as far as it is known
     # Of a chat of several people: canonical address → name, of those who are in it now.
     people: Mapping[str, str] = field(default_factory=dict)
+    # All addresses of the user's on this transport.
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,20 @@ place; a finding about such a value is not told, since its own fault has been.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
+from bridge.guard import is_allowed
 from bridge.ports import Adapter, TakesWebhooks
 from bridge.settings.lines import Path
-from bridge.settings.sections import GatewaySection, WebSection, XmppSection, is_domain, is_loopback
+from bridge.settings.sections import (
+    AddressBookSection,
+    GatewaySection,
+    WebSection,
+    XmppSection,
+    is_domain,
+    is_loopback,
+)
 
 Finding = tuple[Path, str, str]
 
@@ -23,6 +32,7 @@ class Found:
     web: WebSection
     jids: Mapping[str, str]  # by transport, as written
     classes: Mapping[str, type[Adapter]]  # by transport
+    book: AddressBookSection = field(default_factory=AddressBookSection)
 
 
 def faults(found: Found) -> Iterator[Finding]:
@@ -30,6 +40,7 @@ def faults(found: Found) -> Iterator[Finding]:
     yield from _jids(found)
     yield from _admin_listener(found)
     yield from _webhooks(found)
+    yield from _address_book(found)
 
 
 def warnings(found: Found) -> Iterator[Finding]:
@@ -89,6 +100,26 @@ def _admin_listener(found: Found) -> Iterator[Finding]:
             "[web].listen has the same address",
             f'give it a port of its own, such as "127.0.0.1:{admin.port % 65535 + 1}"',
         )
+
+
+def _address_book(found: Found) -> Iterator[Finding]:
+    book = found.book
+    if not book.url:
+        if book.username or book.password is not None:
+            remedy = 'write url = "https://dav.example.org/team/" under [address_book]'
+            yield ("address_book", "url"), "it is missing, so no address book is read", remedy
+        return
+    if not book.username:
+        remedy = 'write username = "passerelle", as its server knows it'
+        yield ("address_book", "username"), "it is missing", remedy
+    if book.password is None:
+        remedy = 'write password = { file = "/etc/passerelle/address-book" }'
+        yield ("address_book", "password"), "it is missing", remedy
+    place = urlsplit(book.url)
+    exempt = is_allowed(place.scheme, place.hostname or "", place.port, found.gateway.fetch_allow)
+    if place.scheme == "http" and not exempt:
+        remedy = "write https://, or name the host in [gateway].fetch_allow if the way there is private"
+        yield ("address_book", "url"), "the password would go there in clear", remedy
 
 
 def _webhooks(found: Found) -> Iterator[Finding]:

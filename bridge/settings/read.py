@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -24,12 +24,13 @@ from bridge.settings import checks
 from bridge.settings.faults import Fault, dotted, from_pydantic, line_of, nearest, syntax_fault
 from bridge.settings.lines import Path as KeyPath
 from bridge.settings.lines import key_lines
-from bridge.settings.sections import GatewaySection, WebSection, XmppSection
+from bridge.settings.sections import AddressBookSection, GatewaySection, WebSection, XmppSection
 
 _SECTIONS: Mapping[str, type[Section]] = {
     "gateway": GatewaySection,
     "xmpp": XmppSection,
     "web": WebSection,
+    "address_book": AddressBookSection,
 }
 _LARGEST = 1 << 20  # bytes; a settings file beyond that is some other file
 _TRANSPORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -57,6 +58,7 @@ class Settings:
     xmpp: XmppSection
     web: WebSection
     transports: Mapping[str, TransportSettings]
+    address_book: AddressBookSection = field(default_factory=AddressBookSection)
     warnings: tuple[Fault, ...] = ()  # what works as written and is probably not meant
 
 
@@ -142,13 +144,14 @@ class _Reading:
         gateway = self._section("gateway", GatewaySection, data)
         xmpp = self._section("xmpp", XmppSection, data)
         web = self._section("web", WebSection, data)
+        book = self._section("address_book", AddressBookSection, data)
         tables = self._transport_tables(data)
         classes = {name: found for name, table in tables.items() if (found := self._adapter(name, table))}
         transports = self._transports(tables, classes)
         jids = {name: table["jid"] for name, table in tables.items() if isinstance(table.get("jid"), str)}
-        self._judge_together(checks.Found(gateway, xmpp, web, jids, classes))
+        self._judge_together(checks.Found(gateway, xmpp, web, jids, classes, book))
         warnings = tuple(sorted(dict.fromkeys(self.warnings), key=_by_line))
-        return Settings(path, gateway, xmpp, web, MappingProxyType(transports), warnings)
+        return Settings(path, gateway, xmpp, web, MappingProxyType(transports), book, warnings)
 
     def _located(self, path: KeyPath, problem: str, remedy: str) -> Fault:
         return Fault(line_of(path, self._lines), dotted(path), problem, remedy)

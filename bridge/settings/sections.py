@@ -165,6 +165,22 @@ class GatewaySection(Section):
     fetch_allow: tuple[Annotated[str, AfterValidator(_fetched_from)], ...] = ()
 
 
+def _book_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username):
+        raise ValueError(f'"{value}" is no web address; write one such as "https://dav.example.org/team/"')
+    return value
+
+
+class AddressBookSection(Section):
+    """An address book (CardDAV) whose people all users know."""
+
+    url: Annotated[str, AfterValidator(_book_url)] = ""
+    username: str = ""
+    password: Secret | None = None
+    refresh_minutes: int = Field(default=60, ge=1, le=10_080)
+
+
 class XmppSection(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=5347, ge=1, le=65535)

@@ -5,13 +5,13 @@ Every function is one transaction, or part of one.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from bridge.model import Kind, Line, LineId, State
 from bridge.ports import Account, CheckedAccount
 from bridge.store import invites, people
 from bridge.store.rows import Lane, insert_new
-from bridge.store.tables import accounts, cursors, deliveries, lines, proofs, users
+from bridge.store.tables import ASLEEP, accounts, cursors, deliveries, lines, proofs, users
 
 
 def bring(
@@ -54,6 +54,7 @@ def _due(connection: Connection, line: Line, address: str, now: float) -> list[L
             deliveries.c.outlet == line.transport,
             deliveries.c.sender == address,
             deliveries.c.kind == Kind.MESSAGE,
+            text(f"deliveries.{ASLEEP}"),
             deliveries.c.state == State.WAITING,
             deliveries.c.attempts > 0,
         )

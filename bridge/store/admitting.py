@@ -121,6 +121,7 @@ def _writers(
     known = connection.execute(
         select(contacts.c.user_id, contacts.c.transport, contacts.c.address, contacts.c.standing).where(
             contacts.c.user_id.in_({user for user, _ in wanted}),
+            contacts.c.transport.in_({one.transport for _, one in wanted}),
             contacts.c.address.in_({one.sender.canonical for _, one in wanted}),
         )
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from bridge.i18n import translate
 from bridge.model import Attachment, Direction, Incoming, Kind
@@ -23,9 +23,10 @@ from bridge.store.placing import Placing
 from bridge.store.posting import note_lists
 from bridge.store.routing import route
 from bridge.store.rows import Lane, delivery_row, in_lane, pack, unpack
-from bridge.store.tables import deliveries
+from bridge.store.tables import contacts, deliveries
 from bridge.store.threads import MOST_IDS, Thread, Wanted
 
+_LONGEST_NAME = 256
 Lines = Mapping[tuple[str, str], Any]  # rows of lines by transport and address
 
 
@@ -57,6 +58,7 @@ def record(
     _keep_files(connection, arrived, message_ids)
     leads.hold_loops(message_ids)
     note_lists(connection, arrived)
+    _note_names(connection, arrived)
     lanes += floods.keep(connection, arrived, message_ids, fast, now)
     lanes += strangers.keep_back(connection, arrived, message_ids, now)
     mutes.park(connection, arrived, message_ids, now)
@@ -168,6 +170,19 @@ def _queue(
         queued += deliveries_of(delivery, said, one.incoming.attachments)
     insert_rows(connection, deliveries, queued)
     return lanes
+
+
+def _note_names(connection: Connection, arrived: Sequence[Arrived]) -> None:
+    """What contacts call themselves. Several people in one chat have no name of their own."""
+    before = {one.found.contact_id: one.found.said for one in arrived}
+    said = {
+        one.found.contact_id: name[:_LONGEST_NAME]
+        for one in arrived
+        if (name := one.incoming.sender_name) and not one.found.size and one.group is None
+    }
+    for contact_id, name in said.items():
+        if name != before[contact_id]:
+            connection.execute(update(contacts).where(contacts.c.id == contact_id).values(said=name))
 
 
 def _keep_files(connection: Connection, arrived: Sequence[Arrived], message_ids: Sequence[int]) -> None:

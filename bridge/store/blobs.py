@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, text, update
 
 from bridge.model import Attachment
-from bridge.store.tables import OPEN, attachments, blobs, cards, deliveries, messages
+from bridge.store.tables import OPEN, attachments, blobs, cards, deliveries, directory, messages
 
 _TOKEN_BYTES = 24  # 192 bits
 TOKEN_LENGTH = 2 * _TOKEN_BYTES
@@ -225,12 +225,15 @@ def forget(connection: Connection, now: float, orphaned_before: float, most: int
         text(f"deliveries.{OPEN}"),
     )
     belongs = exists().where(attachments.c.blob == blobs.c.token)
-    worn = exists().where(cards.c.photo == blobs.c.token)  # a contact's picture stays as long as the contact
+    # A contact's picture stays as long as the contact, and one of everybody's address book.
+    worn = exists().where(cards.c.photo == blobs.c.token)
+    listed = exists().where(directory.c.photo == blobs.c.token)
     over = (
         select(blobs.c.token)
         .where(
             or_((blobs.c.expires_at <= now) & ~awaited, (blobs.c.created_at < orphaned_before) & ~belongs),
             ~worn,
+            ~listed,
         )
         .limit(most)
     )

@@ -4,9 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
-from bridge.model import Address, Attachment, Contact, ContactId, Direction, UserId
+from bridge.addressing import to_local
+from bridge.model import Address, Attachment, Contact, ContactId, UserId
 from bridge.policy import ALLOWED, BLOCKED
 from bridge.store import blobs
 from bridge.store.conversations import ensure_contact
@@ -15,11 +29,9 @@ from bridge.store.tables import blobs as pictures
 from bridge.store.tables import (
     cards,
     contacts,
-    conversation_contacts,
-    deliveries,
+    directory,
     line_addresses,
     lines,
-    messages,
     users,
 )
 
@@ -43,7 +55,7 @@ class Profile:
     """All that is known of a contact."""
 
     contact: Contact  # its name is the user's own for it, which nobody else may see
-    said: str  # what they call themselves in what they write; may be empty
+    said: str  # what they call themselves in what they write, or everybody's address book calls them
     note: str = ""
     photo: Photo | None = None
 
@@ -54,40 +66,41 @@ class Profile:
 
 
 def said_name() -> ColumnElement[str]:
-    """What the contact of a row calls themselves: the name on the newest message of theirs that has one.
-    Several people in one chat have none."""
-    newest = (
-        select(deliveries.c.sender_name)
-        .select_from(conversation_contacts)
-        .join(messages, messages.c.conversation_id == conversation_contacts.c.conversation_id)
-        .join(deliveries, deliveries.c.message_id == messages.c.id)
-        .where(
-            conversation_contacts.c.contact_id == contacts.c.id,
-            messages.c.direction == Direction.IN,
-            deliveries.c.sender_name != "",
-            contacts.c.size == 0,
-        )
-        .order_by(messages.c.id.desc())
-        .limit(1)
+    """What the contact of a row is called but for the user's own name: as everybody's address book has
+    them, else what they call themselves."""
+    listed = (
+        select(func.nullif(directory.c.name, ""))
+        .where(directory.c.transport == contacts.c.transport, directory.c.address == contacts.c.address)
         .correlate(contacts)
         .scalar_subquery()
     )
-    return func.coalesce(newest, "")
+    return func.coalesce(listed, contacts.c.said)
 
 
+# A picture that the user imported goes before everybody's, and that before one from a mail.
+_OWN_PHOTO = and_(
+    cards.c.photo.is_not(None), or_(cards.c.photo_from != FROM_MAIL, directory.c.photo.is_(None))
+)
+PHOTO_HASH = case((_OWN_PHOTO, cards.c.photo_hash), else_=directory.c.photo_hash)
+LISTED = (directory.c.transport == contacts.c.transport) & (directory.c.address == contacts.c.address)
+_PHOTO = case((_OWN_PHOTO, cards.c.photo), else_=directory.c.photo)
 _PROFILES = (
     select(
         contacts,
-        said_name().label("said"),
+        said_name().label("called"),
         cards.c.note,
-        cards.c.photo,
-        cards.c.photo_type,
-        cards.c.photo_hash,
+        _PHOTO.label("photo"),
+        case((_OWN_PHOTO, cards.c.photo_type), else_=directory.c.photo_type).label("photo_type"),
+        PHOTO_HASH.label("photo_hash"),
         pictures.c.size.label("photo_size"),
     )
     .join(users, users.c.id == contacts.c.user_id)
     .outerjoin(cards, cards.c.contact_id == contacts.c.id)
-    .outerjoin(pictures, pictures.c.token == cards.c.photo)
+    .outerjoin(directory, LISTED)
+    .outerjoin(pictures, pictures.c.token == _PHOTO)
+)
+_LISTED = select(directory, pictures.c.size.label("photo_size")).outerjoin(
+    pictures, pictures.c.token == directory.c.photo
 )
 
 
@@ -96,7 +109,24 @@ def profile(connection: Connection, transport: str, jid: str, address: str) -> P
     row = connection.execute(
         _PROFILES.where(contacts.c.transport == transport, users.c.jid == jid, contacts.c.address == address)
     ).one_or_none()
-    return _profile(row) if row is not None else None
+    if row is not None:
+        return _profile(row)
+    listed = _LISTED.where(directory.c.transport == transport, directory.c.address == address)
+    row = connection.execute(listed).one_or_none()
+    return _listed(row) if row is not None else None
+
+
+def _listed(row: Row[Any]) -> Profile:
+    """Somebody of everybody's address book who is no contact of the user's."""
+    contact = Contact(
+        ContactId(0), UserId(0), row.transport, row.address, row.original, to_local(row.address), "",
+        subscribed=False,
+    )  # fmt: skip
+    return Profile(contact, row.name, photo=_photo(row))
+
+
+def _photo(row: Row[Any]) -> Photo | None:
+    return Photo(row.photo, row.photo_type, row.photo_hash, row.photo_size or 0) if row.photo else None
 
 
 def _profile(row: Row[Any]) -> Profile:
@@ -111,8 +141,7 @@ def _profile(row: Row[Any]) -> Profile:
         row.subscribed,
         row.photo_hash or "",
     )
-    photo = Photo(row.photo, row.photo_type, row.photo_hash, row.photo_size or 0) if row.photo else None
-    return Profile(contact, row.said, row.note or "", photo)
+    return Profile(contact, row.called, row.note or "", _photo(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +156,50 @@ class Found:
 def search(
     connection: Connection, transport: str, jid: str, name: str, address: str, start: int, most: int
 ) -> Found:
-    """A user's own contacts whose name and address contain these, but for who is blocked or not let in yet;
-    ordered by address, `most` from index `start` on. What is empty is not asked for."""
-    query = _PROFILES.where(
-        contacts.c.transport == transport,
-        users.c.jid == jid,
-        contacts.c.standing != BLOCKED,
-        ~contacts.c.waiting,
+    """A user's own contacts, and people of everybody's address book, whose name and address contain these;
+    but for who is blocked or not let in yet. Ordered by address, `most` from index `start` on. What is
+    empty is not asked for."""
+    known = (
+        select(contacts.c.address, contacts.c.id)
+        .join(users, users.c.id == contacts.c.user_id)
+        .where(
+            contacts.c.transport == transport,
+            users.c.jid == jid,
+            contacts.c.standing != BLOCKED,
+            ~contacts.c.waiting,
+            *_containing(name, contacts.c.name, said_name()),
+            *_containing(address, contacts.c.address, contacts.c.original),
+        )
     )
-    if name:
-        wanted = name.lower()
-        query = query.where(
-            or_(
-                func.lower(contacts.c.name).contains(wanted, autoescape=True),
-                func.lower(said_name()).contains(wanted, autoescape=True),
-            )
-        )
-    if address:
-        query = query.where(
-            or_(
-                contacts.c.address.contains(address.lower(), autoescape=True),
-                func.lower(contacts.c.original).contains(address.lower(), autoescape=True),
-            )
-        )
-    total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    page = query.order_by(contacts.c.address).offset(start).limit(most)
-    return Found(tuple(_profile(row) for row in connection.execute(page)), total, start)
+    mine = (
+        select(contacts.c.id)
+        .join(users, users.c.id == contacts.c.user_id)
+        .where(LISTED, users.c.jid == jid)
+        .correlate(directory)
+    )
+    others = select(directory.c.address, cast(None, BigInteger)).where(
+        directory.c.transport == transport,
+        ~mine.exists(),
+        *_containing(name, directory.c.name),
+        *_containing(address, directory.c.address, directory.c.original),
+    )
+    both = union_all(known, others).subquery()
+    total = connection.execute(select(func.count()).select_from(both)).scalar_one()
+    page = connection.execute(select(both).order_by(both.c.address).offset(start).limit(most)).all()
+    ids = [row.id for row in page if row.id is not None]
+    rows = connection.execute(_PROFILES.where(contacts.c.id.in_(ids))) if ids else ()
+    found = {row.address: _profile(row) for row in rows}
+    addresses = [row.address for row in page if row.id is None]
+    wanted = _LISTED.where(directory.c.transport == transport, directory.c.address.in_(addresses))
+    found |= {row.address: _listed(row) for row in (connection.execute(wanted) if addresses else ())}
+    return Found(tuple(found[row.address] for row in page), total, start)
+
+
+def _containing(wanted: str, *columns: ColumnElement[str]) -> list[ColumnElement[bool]]:
+    if not wanted:
+        return []
+    folded = wanted.lower()
+    return [or_(*(func.lower(column).contains(folded, autoescape=True) for column in columns))]
 
 
 # --- changing ---

@@ -97,12 +97,18 @@ def companies(connection: Connection, found: Collection[Found]) -> dict[int, Com
             id_,
             groups.present(id_),
             groups.names(id_),
-            connection.execute(_NEWEST, {"conversation": one.id}).one_or_none(),
-            connection.execute(_KEPT, {"conversation": one.id}).first() is not None,
+            newest := connection.execute(_NEWEST, {"conversation": one.id}).one_or_none(),
+            _has_newer(connection, one.id, newest),
             one.goes_to,
         )
         for id_, one in several.items()
     }
+
+
+def _has_newer(connection: Connection, conversation: int, newest: Any) -> bool:
+    """Whether there are mails which are kept, newer than the newest that was shown."""
+    after = newest.id if newest is not None else 0
+    return connection.execute(_KEPT, {"conversation": conversation, "after": after}).first() is not None
 
 
 def save(connection: Connection, those: Collection[Company]) -> None:
@@ -122,4 +128,4 @@ _CAME = select(messages.c.id, messages.c.memo, messages.c.thread_id).where(
     messages.c.conversation_id == bindparam("conversation"), messages.c.direction == Direction.IN
 )
 _NEWEST = _CAME.where(~_held).order_by(messages.c.id.desc()).limit(1)
-_KEPT = _CAME.where(_held).limit(1)
+_KEPT = _CAME.where(_held, messages.c.id > bindparam("after")).limit(1)

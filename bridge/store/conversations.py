@@ -32,6 +32,7 @@ class Found:
     goes_to: str = ""  # of several people: whom a plain line goes to, as the user was told last
     name: str = ""  # of the contact
     muted_until: float = 0.0  # 0: until the user says otherwise
+    said: str = ""  # what the contact called themselves last
 
 
 def conversations_with(
@@ -68,6 +69,7 @@ _CONVERSATIONS = (
         contacts.c.size,
         contacts.c.goes_to,
         contacts.c.name,
+        contacts.c.said,
         conversations.c.id,
         conversations.c.own,
     )
@@ -121,6 +123,7 @@ def _found(address: str, columns: Sequence[Any], now: float) -> Found:
         size,
         goes_to,
         name,
+        said,
         id_,
         own,
     ) = columns
@@ -139,6 +142,7 @@ def _found(address: str, columns: Sequence[Any], now: float) -> Found:
         goes_to,
         name,
         muted_until,
+        said,
     )
 
 

@@ -52,6 +52,7 @@ def directed(
         first=thread is not None and thread.answered_id != answers,
         language=line.language or line.spoken,
         people=company.people if company is not None else {},
+        own=frozenset(line.own.split("\n")),
     )
     try:
         found = direct(outward)

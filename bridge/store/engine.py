@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 log = structlog.get_logger()
@@ -38,6 +38,12 @@ _BUSY_SECONDS = 30.0
 
 class StoreFailed(Exception):
     """The database refused; nothing of this call was written."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same may go well later: the database is away, busy or full. Else it is what it was
+        given that it does not take."""
+        return isinstance(self.__cause__, OperationalError | InterfaceError | InternalError)
 
 
 class StoreLocked(Exception):

@@ -137,6 +137,8 @@ def _tell(connection: Connection, one: Arrived, now: float) -> list[Lane]:
 _LAST = (
     select(deliveries.c.id, deliveries.c.due_at, deliveries.c.state)
     .where(
+        # Those of no message are few, and have an index: most of a lane's past has none.
+        deliveries.c.message_id.is_(None),
         deliveries.c.outlet == bindparam("outlet"),
         deliveries.c.lane == bindparam("lane"),
         deliveries.c.state != State.CANCELLED,
@@ -260,7 +262,12 @@ def hush(connection: Connection, chat: Chat, now: float) -> None:
     outlet, lane = _lane(chat.transport, chat.conversation_id)
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.outlet == outlet, deliveries.c.lane == lane, deliveries.c.state == State.WAITING)
+        .where(
+            deliveries.c.message_id.is_(None),
+            deliveries.c.outlet == outlet,
+            deliveries.c.lane == lane,
+            deliveries.c.state == State.WAITING,
+        )
         .values(state=State.CANCELLED, settled_at=now)
     )
 

@@ -65,17 +65,18 @@ class Groups:
 
     def enter(self, found: Found, group: Group, writer: str) -> Entry:
         """Note a message by `writer` to this group. An earlier name stays: display names are anybody's to
-        choose."""
+        choose. Of the user's own addresses, from which they may write elsewhere too, none is a member."""
         mine = self._members[found.contact_id]
         opens = not any(one.wrote for one in mine.values())
         # Of a crowd not all are known: who is not may have been in it all the same.
-        was_in = writer in mine or found.size > len(mine)
+        was_in = writer in mine or writer not in group.people or found.size > len(mine)
         before = set(self.present(found.contact_id))
         for address, name in group.people.items():
             self._note(mine, address, name, anyhow=address == writer)
         if opens:
             self._in_order_of(mine, group)
-        mine[writer].wrote = True
+        if writer in mine:
+            mine[writer].wrote = True
         whole = group.named and group.count == len(group.people)
         left = [address for address in before if whole and address not in group.people]
         for address in left:

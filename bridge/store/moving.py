@@ -2,11 +2,11 @@
 
 from sqlalchemy import Connection, or_, select, update
 
-from bridge.model import OPEN_STATES, Line, State
+from bridge.model import OPEN_STATES, Direction, Line, State
 from bridge.store import rosters
 from bridge.store.people import all_lines, came_back, contacts_of, went
 from bridge.store.rows import Lane
-from bridge.store.tables import conversations, deliveries, messages, users
+from bridge.store.tables import conversations, deliveries, lines, messages, users
 
 _NOT_YET_TOLD = (*OPEN_STATES, State.HELD)
 
@@ -32,12 +32,11 @@ def move(connection: Connection, old: str, new: str, now: float) -> tuple[list[L
     _leave_behind(connection, old, now)
     rosters.forget(connection, user)
     connection.execute(update(users).where(users.c.id == user).values(jid=new))
+    connection.execute(update(lines).where(lines.c.user_id == user).values(new_here=True))
     mine = select(conversations.c.id).where(conversations.c.user_id == user)
-    connection.execute(
-        update(messages)
-        .where(messages.c.conversation_id.in_(mine), messages.c.from_jid != "")
-        .values(from_jid=new)
-    )
+    theirs = update(messages).where(messages.c.conversation_id.in_(mine))
+    connection.execute(theirs.where(messages.c.direction == Direction.OUT).values(from_jid=new))
+    connection.execute(theirs.where(messages.c.direction == Direction.IN).values(to_jid=new))
     waiting = (
         deliveries.c.outlet.startswith("xmpp:", autoescape=True),
         deliveries.c.state.in_(_NOT_YET_TOLD),

@@ -38,6 +38,7 @@ def _sent_by_us(connection: Connection, written: Sequence[Incoming]) -> set[str]
         .join(deliveries, deliveries.c.message_id == messages.c.id)
         .where(
             messages.c.remote_id.in_(ids),
+            messages.c.remote_id != "",  # as the index says
             messages.c.direction == Direction.OUT,
             deliveries.c.kind == Kind.MESSAGE,
         )
@@ -52,7 +53,9 @@ def _prove(connection: Connection, seen: Sequence[Incoming], now: float) -> list
     lanes: list[Lane] = []
     for one in seen:
         mine = select(messages.c.id).where(
-            messages.c.remote_id == one.remote_id, messages.c.direction == Direction.OUT
+            messages.c.remote_id == one.remote_id,
+            messages.c.remote_id != "",
+            messages.c.direction == Direction.OUT,
         )
         rows = connection.execute(
             update(deliveries)

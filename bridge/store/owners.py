@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from bridge.model import Incoming
 from bridge.options import COALESCE
@@ -22,8 +22,15 @@ _OWNER = (
     users.c.language,
     users.c.spoken,
 )
+_OWN = (
+    select(func.aggregate_strings(line_addresses.c.address, "\n"))
+    .where(line_addresses.c.line_id == lines.c.id)
+    .correlate(lines)
+    .scalar_subquery()
+)
+# `own` are all addresses of the line, with line breaks between.
 _BY_JID = (
-    select(*_OWNER, lines.c.address)
+    select(*_OWNER, lines.c.address, func.coalesce(_OWN, lines.c.address).label("own"))
     .join(users, users.c.id == lines.c.user_id)
     .where(
         among(lines.c.transport, "transports"),

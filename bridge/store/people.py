@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
 from bridge.policy import ALLOWED
 from bridge.store import own_addresses, rosters
+from bridge.store.cards import LISTED, PHOTO_HASH
 from bridge.store.conversations import ensure_contact
 from bridge.store.rows import hash_key, insert_new, unpack
 from bridge.store.tables import (
@@ -16,6 +17,7 @@ from bridge.store.tables import (
     contacts,
     conversations,
     deliveries,
+    directory,
     line_addresses,
     lines,
     messages,
@@ -87,10 +89,12 @@ def register(
     move: bool = False,
     language: str = "",
     shared: Set[str] = frozenset(),
+    welcome: bool = False,
 ) -> Line:
     """Give a user a line with the first free address of `candidates`, or edit the one they have: its
     name, and its address if `move`. `language` is what a new user reads; addresses in `shared` are free
-    for everybody. Raises AddressTaken."""
+    for everybody. `welcome`: note that a new one is to be welcomed (rosters.newcomers). Raises
+    AddressTaken."""
     came_back(connection, transport, jid)
     connection.execute(
         insert_new(connection, users)
@@ -101,7 +105,7 @@ def register(
     present = line_of(connection, transport, jid)
     if present is None:
         found = own_addresses.first_free(connection, transport, candidates, shared)
-        values = {"user_id": user, "transport": transport, "name": name, "created_at": now}
+        values = {"user_id": user, "transport": transport, "name": name, "new_here": welcome, "created_at": now}
         line_id = connection.execute(
             insert(lines).values(**values, address=found.address).returning(lines.c.id)
         ).scalar_one()
@@ -194,9 +198,10 @@ def leave(connection: Connection, transport: str, jid: str, now: float) -> list[
 # --- contacts ---
 
 _CONTACTS = (
-    select(contacts, users.c.jid, cards.c.photo_hash)
+    select(contacts, users.c.jid, PHOTO_HASH.label("photo_hash"))
     .join(users, users.c.id == contacts.c.user_id)
     .outerjoin(cards, cards.c.contact_id == contacts.c.id)
+    .outerjoin(directory, LISTED)
 )
 
 

@@ -6,6 +6,7 @@ decided what is recorded at all; how, is written.py's and arriving.py's.
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -44,8 +45,12 @@ def record_in(
     """
     there = lines_by_address(connection, incoming)
     lines = {(row.transport, row.address): row for row in there}
+    inboxes = _inboxes(there)
     mine = [one for one in incoming if (one.transport, one.recipient) in lines]
-    keys = [hash_key(one.transport, one.recipient, one.dedupe) if one.dedupe else "" for one in mine]
+    keys = [
+        hash_key(one.transport, inboxes[one.transport, one.recipient], one.dedupe) if one.dedupe else ""
+        for one in mine
+    ]
     fresh = not_seen(connection, keys, now)
     todo: dict[str, Incoming] = {}
     for one, key in zip(mine, keys, strict=True):
@@ -56,3 +61,13 @@ def record_in(
     others = sharing.hand_out(connection, others, there, lines)
     lanes = arriving.record(connection, others, lines, grounds, now) if others else []
     return lanes + (own.record(connection, by_users, lines, grounds, now) if by_users else [])
+
+
+def _inboxes(rows: Sequence[Any]) -> dict[tuple[str, str], str]:
+    """Where what comes for an address is looked for twice: under the first address of its line, since what
+    names two addresses of one user is shown once. An address that several share stands for itself."""
+    found: dict[tuple[str, str], str] = {}
+    for row in rows:
+        key = (row.transport, row.address)
+        found[key] = row.address if key in found else row.first
+    return found

@@ -255,6 +255,29 @@ def _standing(connection: Connection, transport: str, jid: str, local: str) -> A
     ).one_or_none()
 
 
+# --- who is new here ---
+
+
+def newcomers(connection: Connection, transport: str) -> list[str]:
+    """Bare JIDs of users who are still to be welcomed."""
+    query = (
+        select(users.c.jid)
+        .join(lines, lines.c.user_id == users.c.id)
+        .where(lines.c.transport == transport, lines.c.new_here)
+    )
+    return list(connection.execute(query.order_by(lines.c.id)).scalars())
+
+
+def welcomed(connection: Connection, transport: str, jid: str) -> None:
+    """This user has been welcomed, and has the transport in the roster if that could be."""
+    mine = select(users.c.id).where(users.c.jid == jid)
+    connection.execute(
+        update(lines)
+        .where(lines.c.transport == transport, lines.c.user_id.in_(mine.scalar_subquery()))
+        .values(new_here=False)
+    )
+
+
 # --- those who left ---
 
 

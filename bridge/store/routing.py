@@ -7,11 +7,18 @@ each set of them. Who may continue a thread is decided here, so that a guessed i
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, cast, select
-from sqlalchemy.types import String
+from sqlalchemy import Connection, bindparam, select
 
 from bridge.model import Address, Direction, Group, Incoming, together
-from bridge.store.tables import contacts, conversations, line_addresses, lines, members, messages
+from bridge.store.tables import (
+    contacts,
+    conversation_contacts,
+    conversations,
+    line_addresses,
+    lines,
+    members,
+    messages,
+)
 from bridge.store.threads import MOST_IDS
 
 _Key = tuple[int, str, str]  # user, transport, remote id or address
@@ -105,11 +112,12 @@ class _Router:
             return one.sender
         if group.named or one.own:
             return together(group.people, group.mark)
-        if not earlier:
+        people = [chat for chat in earlier if (user, one.transport, chat) not in self._known]
+        if not people:
             return one.sender  # a blind copy, or a forward: nobody is to see us among the others
         # It answers what we have, and reached us by an alias that it was sent to, as all answers will:
         # who writes them differs, whom they are written to does not.
-        return together({*group.people} - {one.sender.canonical} | {earlier[-1]}, group.mark)
+        return together({*group.people} - {one.sender.canonical} | {people[-1]}, group.mark)
 
 
 def _without(group: Group, own: Collection[str]) -> Group | None:
@@ -146,12 +154,8 @@ _BY_ID = (
         contacts.c.size,
     )
     .join(conversations, conversations.c.id == messages.c.conversation_id)
-    .join(
-        contacts,
-        (contacts.c.user_id == conversations.c.user_id)
-        & (contacts.c.transport == conversations.c.transport)
-        & (conversations.c.people == cast(contacts.c.id, String)),
-    )
+    .join(conversation_contacts, conversation_contacts.c.conversation_id == conversations.c.id)
+    .join(contacts, contacts.c.id == conversation_contacts.c.contact_id)
     .where(
         messages.c.remote_id.in_(bindparam("ids", expanding=True)),
         messages.c.remote_id != "",

@@ -140,7 +140,7 @@ def announce(connection: Connection, owner: Owner, now: float) -> list[Lane]:
     numbered = _number(connection, waiting)
     lane = (f"xmpp:{owner.transport}", f"ask/{owner.user_id}")
     text = announcement(numbered, owner.language)
-    mine = (deliveries.c.outlet == lane[0], deliveries.c.lane == lane[1])
+    mine = (deliveries.c.message_id.is_(None), deliveries.c.outlet == lane[0], deliveries.c.lane == lane[1])
     last = connection.execute(
         select(deliveries.c.id, deliveries.c.due_at, deliveries.c.state)
         .where(*mine)

@@ -58,6 +58,8 @@ lines = Table(
     Column("address", String(320), nullable=False),  # from which goes what goes from no other of its own
     Column("name", String(256), nullable=False, server_default=""),
     Column("choices", Text, nullable=False, server_default=""),  # the user's own settings, as JSON
+    # The transport itself is still to be put into the user's roster, and the user welcomed.
+    Column("new_here", Boolean, nullable=False, server_default=false()),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("user_id", "transport"),
 )
@@ -92,6 +94,7 @@ contacts = Table(
     Column("original", String(1023), nullable=False),
     Column("local", String(1023), nullable=False),  # node of the contact's JID, escaped, as nodeprep folds it
     Column("name", String(256), nullable=False, server_default=""),
+    Column("said", String(256), nullable=False, server_default=""),  # what one person called themselves last
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("standing", String(8), nullable=False, server_default=""),  # "", allowed, blocked
     Column("muted", Boolean, nullable=False, server_default=false()),
@@ -407,6 +410,30 @@ books = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),  # where it is and the login, encrypted
     Column("read_at", Double, nullable=False),
+)
+
+# An import of an address book that is under way; after a start: that was cut off.
+imports = Table(
+    "imports",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("transport", String(64), nullable=False),  # where the user asked for it
+    Column("done", Integer, nullable=False, server_default="0"),
+    Column("people", Integer, nullable=False, server_default="0"),  # of how many; 0: it is being read
+)
+
+# People of the admin's own address book: everybody's users know them. One row for each address.
+directory = Table(
+    "directory",
+    metadata,
+    Column("transport", String(64), primary_key=True),
+    Column("address", String(320), primary_key=True),
+    Column("original", String(320), nullable=False),
+    Column("name", String(256), nullable=False, server_default=""),
+    Column("photo", ForeignKey("blobs.token", ondelete="SET NULL"), index=True),
+    Column("photo_type", String(64), nullable=False, server_default=""),
+    Column("photo_hash", String(40), nullable=False, server_default=""),  # as in cards
+    Column("photo_source", String(40), nullable=False, server_default=""),  # of the picture as it came
 )
 
 # How a contact stands in its user's roster and block list at the chat server (XEP-0356, XEP-0191).

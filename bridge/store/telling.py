@@ -42,6 +42,7 @@ _MESSAGES = select(
     messages.c.lines,
     messages.c.envelope_id,
 )
+_COLUMNS = tuple(column.name for column in _MESSAGES.selected_columns)  # `id` first
 _BY_ID = _MESSAGES.where(among(messages.c.id, "ids"))
 _CARRIED = _MESSAGES.where(among(messages.c.envelope_id, "ids")).order_by(messages.c.id)
 
@@ -99,8 +100,9 @@ def tell(connection: Connection, told: Sequence[Told], now: float) -> list[Lane]
 
 def _lines_of(connection: Connection, message_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Each message, followed by those that its delivery carries besides."""
-    rows = connection.execute(_BY_ID, {"ids": list(message_ids)})
-    state = {row.id: [dict(row._mapping)] for row in rows}
+    rows = connection.execute(_BY_ID, {"ids": message_ids})
+    # Not row._mapping, which costs as much as the rest of a receipt.
+    state = {row[0]: [dict(zip(_COLUMNS, row, strict=True))] for row in rows}
     several = [id_ for id_, (line,) in state.items() if line["lines"] > 1]
     for row in connection.execute(_CARRIED, {"ids": several}) if several else ():
         state[row.envelope_id].append(dict(row._mapping))

@@ -24,7 +24,7 @@ from bridge.commands.services import Services
 from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
-from bridge.xmpp import errors, forms, xml
+from bridge.xmpp import errors, forms, words, xml
 from bridge.xmpp.bot import Bot
 from bridge.xmpp.presence import Post
 
@@ -297,7 +297,7 @@ class AdHoc:
     async def _context(self, request: Element) -> Context:
         """Raises Denied for a contact's JID that is no address."""
         full = request.get("from", "")
-        local = xml.node(request.get("to", ""))
+        local = words.contact_in(request.get("to", ""))
         context = await self._bot.context(xml.bare(full), full, local, self._language(request))
         if not local:
             return context

@@ -114,19 +114,19 @@ class Bot:
             if self._busy[written.from_bare] <= 0:
                 del self._busy[written.from_bare]
 
-    def ask_about_list(self, written: Written, asked: Asked) -> Work:
-        """The first line to a mailing list was not recorded: ask whether it shall go."""
-        return partial(self._ask_about_list, written, asked)
+    def ask_first(self, written: Written, asked: Asked) -> Work:
+        """A line that reaches many people was not recorded: ask whether it shall go."""
+        return partial(self._ask_first, written, asked)
 
-    async def _ask_about_list(self, written: Written, asked: Asked) -> None:
+    async def _ask_first(self, written: Written, asked: Asked) -> None:
         context = await self._context(written)
         command = Command(
             ("post",),
-            tr("Post to the mailing list."),
+            tr("Send a line that reaches many people."),
             partial(_post, replace(written, options={**written.options, POSTS: "1"})),
             where=Where.CHAT,
         )
-        step = are_you_sure(tr("Mailing list"), asked.text)
+        step = are_you_sure(tr("This reaches many people"), asked.text)
         self._dialogue.ask_in_chat(context, command, Asking(step, {}, step.fields[0]))
         self._say(replace(written, wants_receipt=False), Answer(translate(asked.text, context.language)))
 
@@ -262,8 +262,13 @@ class Bot:
         prompt = stanzas.prompt(self._transport.jid, line.jid, self._gateway.new_name(), greeting)
         # The prompt comes last: converse.js stumbles over a domain that joins the roster after it has spoken.
         said = (*self._presence.welcome(line.jid), prompt)
-        if not self._rosters.seat(line.jid, said):
-            self._post.reply(*said)
+        self._rosters.seat(line.jid, said)
+
+    async def welcome_late(self, jid: str) -> None:
+        """Somebody was registered, and the gateway stopped before they were welcomed."""
+        line = await self._gateway.line_of(self._transport.name, jid)
+        if line is not None:
+            self.welcome(line)
 
 
 def _said(written: Written) -> str:

@@ -14,7 +14,7 @@ from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.model import Address, Contact, ContactId, UserId
 from bridge.store.cards import Photo, Profile
-from bridge.xmpp import avatars, errors, xml
+from bridge.xmpp import avatars, errors, words, xml
 from bridge.xmpp.presence import Post
 
 VCARD_TEMP_SPACE = "vcard-temp"
@@ -132,7 +132,7 @@ class CardDesk:
     async def _profile(self, request: Element) -> Profile | None:
         """What the asking user knows of the contact; of one they do not know, the address. None for the
         gateway itself. Raises Denied for a JID that is no address."""
-        local = xml.node(request.get("to", ""))
+        local = words.contact_in(request.get("to", ""))
         if not local:
             return None
         user = xml.bare(request.get("from", ""))

@@ -108,6 +108,7 @@ class Component(Sending):
         self._presence, rosters = self.acquaintance.presence, self.acquaintance.rosters
         self._bot = Bot(transport, gateway, services, self, self._presence, rosters, self._pipeline)
         gateway.newcomer[transport.name] = self._bot.welcome
+        rosters.welcome = self._bot.welcome_late
         registrar = registration.Registration(transport, gateway, self, self._bot)
         # Requests of our own, by payload. The place for searches, gateway prompts.
         self._requests: dict[str, Callable[[Element], Awaitable[None]]] = {
@@ -393,7 +394,7 @@ class Component(Sending):
         """Only what somebody wrote is answered; an error is never answered by an error."""
         if isinstance(event, Written | Retracted):
             if isinstance(denied, Asked) and isinstance(event, Written):
-                self._turns.put(event.from_bare, self._bot.ask_about_list(event, denied))
+                self._turns.put(event.from_bare, self._bot.ask_first(event, denied))
                 return
             about = {"from": event.from_full, "to": f"{event.local}@{self.jid}", "id": event.stanza_id}
             language = self._gateway.languages.of(event.from_bare, getattr(event, "language", ""))

@@ -15,7 +15,7 @@ from bridge.addressing import to_address
 from bridge.events import Denied, Transport
 from bridge.i18n import tr
 from bridge.ports import KnowsOneWay
-from bridge.xmpp import caps, xml
+from bridge.xmpp import caps, words, xml
 from bridge.xmpp.caps import Form
 
 NAME = "Passerelle"
@@ -205,7 +205,7 @@ class Disco:
         """Raises Denied for a node that there is not."""
         _must_ask(request)
         node = request[0].get("node", "")
-        described = self._shown.described(xml.node(request.get("to", "")))
+        described = self._shown.described(words.contact_in(request.get("to", "")))
         if node in ("", f"{caps.NODE}#{described.caps}"):
             self._post.reply(xml.result(request, written(described, node)))
         elif self._info is not None:

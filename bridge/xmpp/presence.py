@@ -267,7 +267,7 @@ class Presence:
 
     def _own(self, local: str, user: str) -> str:
         """The presence of the transport, or of its other name."""
-        return stanza(self._jid(local), user) if local else self.transport_here(user)
+        return stanza(self._jid(local), user, caps=self._caps("")) if local else self.transport_here(user)
 
     def transport_here(self, user: str) -> str:
         """The transport's own presence, which tells its trouble if it has some."""

@@ -12,7 +12,7 @@ from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
 from bridge.i18n import Phrase, tr, translate
 from bridge.ports import BadAddress
-from bridge.xmpp import errors, xml
+from bridge.xmpp import errors, words, xml
 from bridge.xmpp.presence import Post
 
 NAMESPACE = "jabber:iq:gateway"
@@ -79,7 +79,7 @@ class Prompts:
 
     async def handle(self, request: Element) -> None:
         """Answer a get or set. Raises Denied."""
-        if xml.node(request.get("to", "")):
+        if words.contact_in(request.get("to", "")):
             raise replace(_ELSEWHERE)
         if request.get("type") == "get":
             self._ask(request)

@@ -9,7 +9,7 @@ from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
 from bridge.i18n import Phrase, tr, translate
 from bridge.model import Line
-from bridge.xmpp import xml
+from bridge.xmpp import words, xml
 from bridge.xmpp.bot import Bot
 from bridge.xmpp.presence import Post
 
@@ -150,7 +150,7 @@ class Registration:
 
     async def handle(self, request: Element) -> None:
         """Answer a get or set. Raises Denied."""
-        if xml.node(request.get("to", "")):
+        if words.contact_in(request.get("to", "")):
             raise replace(_ELSEWHERE)
         user = xml.bare(request.get("from", ""))
         line = await self._gateway.line_of(self._transport.name, user)
@@ -177,6 +177,7 @@ class Registration:
             address=wish.address or (before.address if before else ""),
             token=wish.code,
             language=self._language(request),
+            welcome=True,
         )
         self._answer(request)
         if before is None:

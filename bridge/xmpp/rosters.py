@@ -104,9 +104,14 @@ def payload(jid: str, item: Item) -> str:
     )
 
 
+async def _nobody(user: str) -> None:
+    """Where nothing else is built, newcomers are not greeted."""
+
+
 class Rosters:
     """One transport's. `shown` tells a user the presence of contacts (their nodes), `parted` hears of who
-    has left, `clients` names the full JIDs under which a user is online."""
+    has left, `clients` names the full JIDs under which a user is online. Who builds the rest sets
+    `welcome`: it greets a newcomer (bare JID) whom a stop has left without, and calls `seat`."""
 
     def __init__(
         self,
@@ -131,6 +136,8 @@ class Rosters:
         self._wrote: set[str] = set()  # bare JIDs of who has written, perhaps to somebody new
         self._introductions: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
         self._newcomers: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
+        self._remembers = False  # who was left without a welcome when this process began
+        self.welcome: Callable[[str], Awaitable[None]] = _nobody
         self._bell = asyncio.Event()
         self._writing = asyncio.Lock()
         self._silent: set[str] = set()  # users whose server did not answer on this stream
@@ -162,7 +169,10 @@ class Rosters:
         """Write what is wanted, for as long as a stream lives. Ends by cancellation."""
         self._silent.clear()
         self._bell.set()
+        left = [] if self._remembers else await self._left_without_welcome()
         await self._privilege.settled()
+        for user in left:
+            await self.welcome(user)
         while True:
             await self._bell.wait()
             self._bell.clear()
@@ -218,23 +228,37 @@ class Rosters:
 
     # --- who is in ---
 
-    def seat(self, user: str, afterwards: Sequence[str]) -> bool:
-        """Somebody new: put the transport itself into their roster soon, then send these. False without
-        the privilege: nothing will happen."""
+    def seat(self, user: str, afterwards: Sequence[str]) -> None:
+        """Somebody new: put the transport itself into their roster soon, then send these; at once without
+        the privilege. The record knows of it until both are done (see Membership.register)."""
         if not self._privilege.may_write_roster(user):
-            return False
+            self._post.reply(*afterwards)
+            afterwards = ()
         self._newcomers.append((user, afterwards))
         self._bell.set()
-        return True
 
     async def _seat(self, user: str, afterwards: Sequence[str]) -> None:
-        item = Item(self._transport.title, (self._transport.title,), "both")
+        if afterwards:
+            item = Item(self._transport.title, (self._transport.title,), "both")
+            try:
+                async with self._writing:
+                    await self._set(user, "", item)
+            except TimeoutError:
+                log.info(
+                    "a newcomer's roster was not answered for", transport=self._transport.name, user=user
+                )
+            self._post.reply(*afterwards)
+        await self._book.welcomed(self._transport.name, user)
+
+    async def _left_without_welcome(self) -> list[str]:
+        """Once for a process: those whom it has registered itself wait here."""
         try:
-            async with self._writing:
-                await self._set(user, "", item)
-        except TimeoutError:
-            log.info("a newcomer's roster was not answered for", transport=self._transport.name, user=user)
-        self._post.reply(*afterwards)
+            found = await self._book.newcomers(self._transport.name)
+        except Exception as error:
+            log.error("newcomers could not be looked up", transport=self._transport.name, exc_info=error)
+            return []
+        self._remembers = True
+        return found
 
     def introduce_soon(self, user: str, locals_: Sequence[str]) -> None:
         """The same, for who cannot wait for it."""

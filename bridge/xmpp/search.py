@@ -13,7 +13,7 @@ from bridge.events import Denied, Transport
 from bridge.gateway import Gateway
 from bridge.i18n import tr, translate
 from bridge.store.cards import Found, Profile
-from bridge.xmpp import errors, forms, xml
+from bridge.xmpp import errors, forms, words, xml
 from bridge.xmpp.presence import Post
 
 NAMESPACE = "jabber:iq:search"
@@ -93,7 +93,7 @@ class Search:
 
     async def handle(self, request: Element) -> None:
         """Answer a get or set. Raises Denied."""
-        if xml.node(request.get("to", "")):
+        if words.contact_in(request.get("to", "")):
             raise replace(_ELSEWHERE)
         user = xml.bare(request.get("from", ""))
         if await self._gateway.line_of(self._transport.name, user) is None:

@@ -1,13 +1,21 @@
 """What the gateway says to its users unasked: plain sentences, no stanzas."""
 
+from bridge.addressing import RESERVED
 from bridge.events import Transport
 from bridge.i18n import Phrase, tr, translate
+from bridge.xmpp import xml
 
 # Another name of the gateway: converse.js and Dino start no chat with a bare domain, and converse.js shows
 # what a domain says as announcements that nobody can answer.
-ALIAS = "help"
+ALIAS = RESERVED
 
 _EXAMPLES = {"smtp": "alice@example.com", "sms": "+1 202 555 0142"}
+
+
+def contact_in(jid: str) -> str:
+    """The node of the contact that a JID names; empty for the gateway itself, under either name."""
+    local = xml.node(jid)
+    return "" if local == ALIAS else local
 
 
 def welcome(transport: Transport, address: str, language: str) -> str:

@@ -97,7 +97,7 @@ def test_subjects(subject: str, references: tuple[str, ...], expected: str) -> N
     ("body", "expected"),
     [
         ("Hello", "Hello"),
-        ("Hello. How are you?", "Hello"),
+        ("Keys. How are you?", "Keys"),
         ("How are you? I am well.", "How are you?"),
         ("\n\n  Second line first\nthird", "Second line first"),
         ("> quoted start", "quoted start"),
@@ -112,6 +112,34 @@ def test_subjects(subject: str, references: tuple[str, ...], expected: str) -> N
 def test_a_subject_made_from_a_text_is_its_first_sentence(body: str, expected: str) -> None:
     assert subjects.from_body(body) == expected
     assert len(subjects.from_body(body)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("Good morning!", "Good morning!"),
+        ("Good morning! The keys are with Tom.", "The keys are with Tom"),
+        ("Hi Alice,\n\nthe keys are with Tom. Bye", "the keys are with Tom"),
+        ("hi alice\nKeys?", "Keys?"),
+        ("Hallo zusammen! 👋\nMorgen um drei?", "Morgen um drei?"),
+        ("Sehr geehrte Damen und Herren,\nanbei die Rechnung.", "anbei die Rechnung"),
+        ("Hallo Frau Dr. Berg,\nbis morgen", "bis morgen"),
+        ("Bonjour Jean-Luc, \nà demain", "à demain"),
+        ("¡Hola! Nos vemos", "Nos vemos"),
+        ("Hola, Ana. Nos vemos", "Nos vemos"),
+        ("Добрый день, Анна!\nКлючи у Тома.", "Ключи у Тома"),
+        ("こんにちは。明日は雨です。", "明日は雨です。"),
+        ("Hello\nGood evening\nhi", "Hello"),
+        ("Dear Mr. Ray, the keys are here. Bye", "Dear Mr. Ray, the keys are here"),
+        ("Hello! Hi Tom! Good morning! Keys?", "Keys?"),
+        ("Hey can you call me\nit is late", "Hey can you call me"),
+        ("Hi Alice, are you there?", "Hi Alice, are you there?"),
+        ("Hi-fi is broken\nsadly", "Hi-fi is broken"),
+        ("Dear diary is a book. Read it", "Dear diary is a book"),
+    ],
+)
+def test_a_bare_greeting_is_no_subject_when_more_follows(body: str, expected: str) -> None:
+    assert subjects.from_body(body) == expected
 
 
 @pytest.mark.parametrize(

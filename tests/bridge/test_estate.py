@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select
 
 from bridge.commands.services import Services
 from bridge.estate import MOVE_LASTS, Estate
 from bridge.files import Filing
-from bridge.model import Line
+from bridge.model import Direction, Line
 from bridge.store.engine import Store
+from bridge.store.tables import messages
 from tests.bridge.desk import BOSS, MIRA, Desk, a_desk
 
 NEW = "mira@new.localhost"
@@ -109,6 +111,14 @@ async def test_a_move_takes_everything_along_when_both_addresses_say_so(desk: De
     waiting = [one.recipient for one in await desk.outbox("xmpp:mail") if one.message is not None]
     assert waiting == [NEW], "what has not reached the old address goes to the new one"
     assert "not registered" in await desk.says("contacts")
+    jana = rf"jana\40x.org@{line.transport}.localhost"
+    ends = await desk.store.look(_ends)
+    assert ends == {(Direction.OUT, NEW, jana), (Direction.IN, jana, NEW)}, "each message has its two ends"
+
+
+def _ends(connection: Connection) -> set[tuple[str, str, str]]:
+    rows = connection.execute(select(messages.c.direction, messages.c.from_jid, messages.c.to_jid))
+    return {(row.direction, row.from_jid, row.to_jid) for row in rows}
 
 
 async def test_a_move_needs_both_and_ends_by_itself(desk: Desk) -> None:

@@ -12,11 +12,12 @@ from bridge.files import DAY, Filing
 from bridge.model import Attachment, File, Kind, State
 from bridge.policy import RetryPolicy, after_attempt
 from bridge.ports import FileUnavailable, Refused, Sent, TryLater
-from bridge.store import blobs, claiming, people, recording, reports
+from bridge.store import blobs, claiming, people, recording, reports, settling
 from bridge.store.attaching import message_stanza
-from bridge.store.claiming import Claimed, Settlement
+from bridge.store.claiming import Claimed
 from bridge.store.engine import Store, StoreFailed
 from bridge.store.reports import Heard
+from bridge.store.settling import Settlement
 from bridge.store.tables import attachments, deliveries
 from tests.bridge.records import GROUNDS, Clock, draft, incoming
 
@@ -58,7 +59,7 @@ async def acquainted(filing: Filing, store: Store, clock: Clock) -> None:
 
 async def settle(store: Store, clock: Clock, one: Claimed) -> None:
     verdict = after_attempt(one.delivery, one.first_tried_at, Sent(), clock(), RetryPolicy(), repeatable=True)
-    await store.do(claiming.settle, [Settlement(one, verdict, True)], clock())
+    await store.do(settling.settle, [Settlement(one, verdict, True)], clock())
 
 
 def on_disk(filing: Filing) -> list[Path]:

@@ -1,13 +1,15 @@
 """Mail with several people as one chat: where it goes, what stands before a line, whom answers reach, on
 SQLite and PostgreSQL. Raw mails in, mails out."""
 
+from typing import Any
+
 import pytest
 
 from bridge.model import MOST_SPELLED, together
-from bridge.store import names
+from bridge.store import names, own_addresses, people
 from bridge.store.engine import Store
 from bridge.store.routing import belongs
-from tests.bridge.company import EVA, JANA, NOOR, TOM, US, Company, chat_with
+from tests.bridge.company import EVA, JANA, MIRA, NOOR, TOM, US, Company, chat_with
 
 TRIO = chat_with(JANA, TOM)
 
@@ -127,6 +129,26 @@ async def test_a_guessed_id_lets_no_stranger_in_and_a_borrowed_name_is_seen_thro
     )
 
 
+async def test_an_id_that_leaked_makes_no_chat_with_the_people_of_the_other(company: Company) -> None:
+    asked = await company.mail(JANA, "Party?", to=f"{US}, {TOM}")
+    await company.shown()
+    theirs = f"{EVA}, Bob <bob@z.org>"
+    await company.mail(EVA, "Buy now", to=theirs, References=asked, Message_ID="<spam@z.org>")
+    assert [local for local, _ in await company.shown()] == [chat_with(EVA)]
+
+
+async def test_what_the_user_sent_from_another_program_to_all_and_themselves_is_shown(
+    company: Company,
+) -> None:
+    await company.mail(JANA, "Party?", to=f"{US}, {TOM}")
+    await company.mail(f"Mira <{US}>", "I bring cake", to=f"{JANA}, {TOM}", Cc=US)
+    await company.mail(JANA, "Yum", to=f"{US}, {TOM}")
+    shown = await company.shown()
+    assert [local for local, _ in shown] == [TRIO, TRIO, TRIO]
+    assert shown[1][1].endswith(f"{US}: I bring cake")
+    assert (await company.says(TRIO, "/who")).splitlines()[1:3] == [JANA, TOM]
+
+
 async def test_a_blind_copy_and_a_forward_stay_with_their_writer(company: Company) -> None:
     await company.mail(JANA, "psst", to=TOM)
     await company.mail(JANA, "nobody is named", to="undisclosed-recipients:;")
@@ -171,6 +193,27 @@ async def test_two_of_our_users_in_one_mail_each_have_it_once(company: Company) 
     await company.mail(JANA, "Well?", to=f"{US}, {US}, {token}", rcpt=both, In_Reply_To=first)
     assert await company.shown() == [(chat_with(JANA, "<noor@chat.example>"), "Jana: Well?")]
     assert [local for local, _ in await company.shown(NOOR)] == []
+
+
+async def test_two_addresses_of_one_user_in_one_mail_show_it_once_and_are_never_answered(
+    company: Company,
+) -> None:
+    other = "mira@home.example"
+    line = await company.store.look(people.line_of, "mail", MIRA)
+    assert line is not None
+    await company.store.do(own_addresses.take, line, [other], 3, frozenset(), company.clock.now)
+    more: dict[str, Any] = {"to": f"{US}, {other}, {TOM}", "Message_ID": "<twice@x.org>"}
+    await company.mail(JANA, "Saturday?", rcpt=(US,), **more)
+    await company.mail(JANA, "Saturday?", rcpt=(other,), **more)  # its mailbox is read a minute later
+    assert [local for local, _ in await company.shown()] == [TRIO]
+    await company.says(TRIO, "/all I come")
+    assert [to for to, _, _ in await company.mails()] == [{"jana@x.org", "tom@y.org"}]
+    await company.mail(JANA, "Both of you?", to=f"{US}, {other}", rcpt=(US, other))
+    ((alone, _),) = await company.shown()
+    await company.says(alone, "/all us both")
+    assert [to for to, _, _ in await company.mails()] == [{"jana@x.org"}]
+    await company.line(r"mira\40home.example", "A note to myself")
+    assert [to for to, _, _ in await company.mails()] == [{other}]
 
 
 async def test_who_stands_in_an_address_twice_or_by_a_token_is_one(company: Company) -> None:

@@ -10,9 +10,9 @@ from bridge.memory import Memories
 from bridge.model import DeliveryId, Kind, Outcome, Reaction, Report
 from bridge.policy import RetryPolicy, after_attempt
 from bridge.ports import Kept, NotRemembered, Sent
-from bridge.store import asking, claiming, people, recording, reports, upkeep
-from bridge.store.claiming import Settlement
+from bridge.store import asking, claiming, people, recording, reports, settling, upkeep
 from bridge.store.engine import Store
+from bridge.store.settling import Settlement
 from tests.bridge.records import GROUNDS, RECEIPTS_ON_SENT, Clock, draft, incoming
 
 ALICE = "+15551234567"
@@ -86,7 +86,7 @@ async def sent(store: Store, sid: str, now: float = NOW, **more: Any) -> int:
     found = await store.do(claiming.claim_for_good, "sms", list(lanes), now, 1)
     (one,) = [claimed for batch in found.by_lane.values() for claimed in batch]
     verdict = after_attempt(one.delivery, now, Sent(sid), now, RetryPolicy(), repeatable=False)
-    await store.do(claiming.settle, [Settlement(one, verdict, False)], now)
+    await store.do(settling.settle, [Settlement(one, verdict, False)], now)
     return one.delivery.id
 
 

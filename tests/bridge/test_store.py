@@ -13,11 +13,12 @@ from sqlalchemy import Connection, func, insert, select, text
 from bridge.model import Envelope, Kind, Outcome, Report, State
 from bridge.policy import RetryPolicy, after_attempt
 from bridge.ports import Fate, MaybeSent, Refused, Scope, Sent, TryLater
-from bridge.store import claiming, inputs, people, recording, reports
-from bridge.store.claiming import Claimed, Settlement
+from bridge.store import claiming, inputs, people, recording, reports, settling
+from bridge.store.claiming import Claimed
 from bridge.store.engine import Store, StoreFailed, StoreLocked, database_url, locked, make_engine
 from bridge.store.reports import Heard
 from bridge.store.schema import SchemaTooNew, SchemaTooOld, known_revisions, migrate, require_current
+from bridge.store.settling import Settlement
 from bridge.store.tables import deliveries, intake, metadata
 from tests.bridge.records import GROUNDS, RECEIPTS_ON_SENT, draft, incoming
 
@@ -33,7 +34,7 @@ async def claimed(store: Store, outlet: str, now: float = NOW, per_lane: int = 5
 
 async def settled(store: Store, one: Claimed, fate: Fate, now: float = NOW, repeatable: bool = True) -> Any:
     verdict = after_attempt(one.delivery, one.first_tried_at, fate, now, RETRY, repeatable=repeatable)
-    return await store.do(claiming.settle, [Settlement(one, verdict, repeatable)], now)
+    return await store.do(settling.settle, [Settlement(one, verdict, repeatable)], now)
 
 
 async def notes(store: Store, transport: str = "mail") -> list[tuple[Kind, str, str]]:
