@@ -4,7 +4,7 @@ import re
 
 # The node under which a gateway answers besides its bare domain: no contact has it.
 RESERVED = "help"
-_INSTEAD = f"{RESERVED}~"  # a tilde stands in no sender name of the telephone world, and no mail address is bare
+_INSTEAD = f"{RESERVED}~"  # no sender name of the telephone world has a tilde, and mail addresses have an @
 
 _CODES = {
     " ": r"\20",

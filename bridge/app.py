@@ -19,9 +19,8 @@ import structlog
 
 from bridge import bell, service
 from bridge.accounts import OwnAccounts
-from bridge.carddav import Login
 from bridge.commands.services import Services
-from bridge.directory import Directory
+from bridge.directory import Directory, directory_of
 from bridge.dispatcher import Dispatcher
 from bridge.estate import Estate
 from bridge.events import Transport
@@ -137,7 +136,7 @@ async def running(
             Estate(gateway, store, files),
             importing := await stack.enter_async_context(_importing(settings, wishes, store, files)),
         )
-        directory = _directory(settings, wishes, store, files)
+        directory = directory_of(settings.address_book, wishes, store, files)
         components = {
             name: Component(transport, gateway, settings.xmpp, read=read, services=services)
             for name, transport in transports.items()
@@ -188,10 +187,10 @@ async def _migrated(url: str) -> None:
     """SQLite is brought up to date by `run` itself, which says so."""
     if not await asyncio.to_thread(needs_migration, url):
         return
-    log.info("migrating the database; a copy of the old one is left beside it")
+    log.info("preparing the database; an older one is copied beside itself first")
     service.still_starting(900)
     before, after = await asyncio.to_thread(migrate, url)
-    log.info("migrated", before=before, after=after)
+    log.info("the database is ready", before=before, after=after)
 
 
 def _filing(settings: Settings, store: Store) -> Filing:
@@ -207,13 +206,6 @@ def _filing(settings: Settings, store: Store) -> Filing:
 
 def _importing(settings: Settings, wishes: Wishes, store: Store, files: Filing) -> Importing:
     return Importing(wishes, store, files, derive(master_key(settings), "address books"))
-
-
-def _directory(settings: Settings, wishes: Wishes, store: Store, files: Filing) -> Directory:
-    book = settings.address_book
-    password = book.password.get_secret_value() if book.password is not None else ""
-    login = Login(book.url, book.username, password) if book.url else None
-    return Directory(login, book.refresh_minutes * 60.0, wishes, store, files, clock=time.time)
 
 
 def build_transports(settings: Settings, memories: Memories, files: Filing) -> dict[str, Transport]:

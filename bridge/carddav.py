@@ -4,6 +4,7 @@ nothing there. Servers are named by users, so every connection passes the guard 
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -308,7 +309,13 @@ def _near(here: str, there: str) -> bool:
     if there == here or there.endswith(f".{here}"):
         return True
     beside = here.partition(".")[2]
-    return "." in beside and not here.rpartition(".")[2].isdigit() and there.endswith(f".{beside}")
+    if here.rpartition(".")[2].isdigit() or _PUBLIC.fullmatch(beside):
+        return False
+    return "." in beside and there.endswith(f".{beside}")
+
+
+# Domains under which anybody has one: co.uk, com.au, ne.jp. Too many are meant rather than one too few.
+_PUBLIC = re.compile(r"[a-z]{2,3}\.[a-z]{2}")
 
 
 def _moved(host: str) -> NotRead:

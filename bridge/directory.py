@@ -6,6 +6,7 @@ nothing is written at the book's server.
 
 import asyncio
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,8 +18,9 @@ from bridge.carddav import Login, NotRead
 from bridge.files import Filing
 from bridge.i18n import translate
 from bridge.importing import Entry as Person
-from bridge.importing import entries
+from bridge.importing import entries_of
 from bridge.model import Contact
+from bridge.settings.sections import AddressBookSection
 from bridge.store import directory
 from bridge.store.directory import Entry, Key, Known
 from bridge.store.engine import Store, StoreFailed
@@ -41,7 +43,7 @@ class Directory:
         store: Store,
         files: Filing,
         *,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.time,
         lookup: carddav.Lookup = carddav.look_up,
     ) -> None:
         self.trouble = ""  # why the book could not be read, for the admin; empty if it could
@@ -112,7 +114,7 @@ class Directory:
     def _people(self, cards: Sequence[vcards.Card]) -> dict[Key, tuple[Known, bytes]]:
         found = {}
         for name, transport in self._wishes.gateway.transports.items():
-            for one in entries(transport, cards):
+            for one in entries_of(transport, cards):
                 address = one.person.address
                 if len(address.canonical) <= _LONGEST:
                     found[name, address.canonical] = (_known(one), one.photo)
@@ -133,6 +135,13 @@ class Directory:
         for (transport, jid), contacts in seen.items():
             shown = {one.id: one for one in await self._wishes.gateway.contacts_of(transport, jid)}
             self._wishes.cards.tell(transport, jid, [shown.get(one.id, one) for one in contacts])
+
+
+def directory_of(book: AddressBookSection, wishes: Wishes, store: Store, files: Filing) -> Directory:
+    """As the settings have it."""
+    password = book.password.get_secret_value() if book.password is not None else ""
+    login = Login(book.url, book.username, password) if book.url else None
+    return Directory(login, book.refresh_minutes * 60.0, wishes, store, files)
 
 
 def _known(one: Person) -> Known:

@@ -25,6 +25,7 @@ LARGEST = (
     32 * 1024 * 1024
 )  # bytes of an export; the oldest messages that are beyond are left out, and said so
 _AT_A_TIME = 500  # messages
+EXPORT_EVERY = 600.0  # seconds between two exports of one user's
 
 MOVE_LASTS = 3600.0  # seconds in which the other address must answer
 _MOST_MOVES = 1_000
@@ -63,6 +64,8 @@ class Estate:
         self._files = files
         self._clock = clock
         self._moves: dict[str, _Move] = {}  # by the new address
+        self._one_at_a_time = asyncio.Semaphore(1)  # an export takes 100 MB while it is written
+        self._exported: dict[int, float] = {}  # when users had their last one, by their lines
         # By transport, set by its component: the old bare JID, the line as it is now, and the nodes of the
         # contacts that the user sees.
         self.moved: dict[str, Callable[[str, Line, Sequence[str]], None]] = {}
@@ -77,15 +80,29 @@ class Estate:
         """All that is kept of a user on their line's transport, as a file of JSON. Raises Denied."""
         if self._files is None:
             raise Denied(tr("Files cannot be given here."), "not-allowed", "cancel")
-        about = await self._store.look(exporting.person, line.transport, line.user_id)
-        told, complete = await self._messages(line)
-        document = {"format": FORMAT, **about, "complete": complete, "messages": told}
-        data = await asyncio.to_thread(_as_json, document)
+        async with self._one_at_a_time:
+            self._must_have_waited(line)
+            about = await self._store.look(exporting.person, line.transport, line.user_id)
+            told, complete = await self._messages(line)
+            document = {"format": FORMAT, **about, "complete": complete, "messages": told}
+            data = await asyncio.to_thread(_as_json, document)
         name = f"passerelle-{line.transport}-{time.strftime('%Y-%m-%d', time.gmtime(self._clock()))}.json"
         try:
             return await self._files.keep(File(name, "application/json", data))
         except FileUnavailable as error:
             raise Denied(str(error), "internal-server-error", "wait") from error
+
+    def _must_have_waited(self, line: Line) -> None:
+        """Each export is kept for a day: nobody fills the disk with theirs. Raises Denied."""
+        now = self._clock()
+        self._exported = {id_: at for id_, at in self._exported.items() if at > now - EXPORT_EVERY}
+        if line.id in self._exported:
+            raise Denied(
+                tr("You had an export a few minutes ago. Ask for another in a while."),
+                "resource-constraint",
+                "wait",
+            )
+        self._exported[line.id] = now
 
     async def _messages(self, line: Line) -> tuple[list[dict[str, Any]], bool]:
         """The newest that fit, oldest first; and whether these are all."""

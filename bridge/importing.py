@@ -160,7 +160,7 @@ class Importing:
             for name in self._wishes.gateway.transports
             if await self._wishes.gateway.line_of(name, jid) is not None
         ]
-        entries = tuple((name, tuple(entries(self._wishes.transport(name), book.cards))) for name in mine)
+        entries = tuple((name, tuple(entries_of(self._wishes.transport(name), book.cards))) for name in mine)
         counted = Counted(
             len(book.cards),
             sum(bool(one.emails) for one in book.cards),
@@ -313,7 +313,7 @@ class _Pace:
         return True
 
 
-def entries(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
+def entries_of(transport: Transport, cards: Sequence[Card]) -> list[Entry]:
     """Who of a book has an address on a transport; each address once. What is no address is left out."""
     found: dict[str, Entry] = {}
     phones = transport.adapter.capabilities.identity[1] == "sms"

@@ -301,4 +301,6 @@ class Report:
     recipient: str = ""  # canonical; which of several recipients, if that is told
     reason: str = ""  # a sentence that the user may read
     code: str = ""  # the far end's own code, for the admin
+    condition: str = ""  # RFC 6120 section 8.3.3, of a failure; empty: undefined-condition
+    error_type: str = ""  # RFC 6120 section 8.3.2; empty: cancel
     otherwise: tuple[Incoming, ...] = ()  # what to show if nothing is known of the message

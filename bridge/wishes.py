@@ -130,9 +130,10 @@ class Wishes:
 
     # --- messages ---
 
-    async def find(self, transport: str, jid: str, word: str) -> list[Hit]:
-        """Messages that contain a word, newest first, one more than MOST_HITS at most."""
-        return await self._store.look(desk.find, transport, jid, word, MOST_HITS + 1)
+    async def find(self, transport: str, jid: str, word: str, address: str = "") -> list[Hit]:
+        """Messages that contain a word, of one chat or of all, newest first, one more than MOST_HITS at
+        most."""
+        return await self._store.look(desk.find, transport, jid, word, MOST_HITS + 1, address)
 
     async def last_to(self, transport: str, jid: str, address: str = "", stanza_id: str = "") -> Told | None:
         return await self._store.look(desk.last_to, transport, jid, address, stanza_id)

@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).parent.parent / "bridge/store/migrations"
 def main(message: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = database_url("sqlite", Path(folder))
-        migrate(url)
+        migrate(url, stepwise=True)
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("sqlalchemy.url", url)

@@ -19,7 +19,7 @@ def hooks(settings: SmsSettings, context: Context) -> Hooks:
     return webhook.Door(
         context.transport,
         context.public_url,
-        RequestValidator(settings.auth_token.get_secret_value()),
+        RequestValidator((settings.signing_key or settings.auth_token).get_secret_value()),
         context.derive_key("sms-callback"),
         settings.region,
     )

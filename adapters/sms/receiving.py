@@ -281,6 +281,7 @@ def _file(media: Media, data: bytes, number: int) -> File:
 
 def _report(found: Status, transport: str) -> Report:
     failed = found.outcome is Outcome.FAILED
+    condition, error_type = refusals.kind_of_failure(found.code) if failed else ("", "")
     return Report(
         transport=transport,
         outcome=found.outcome or Outcome.SENT,
@@ -289,4 +290,6 @@ def _report(found: Status, transport: str) -> Report:
         recipient=found.recipient,
         reason=(found.reason or refusals.of_failure(found.code)) if failed else "",
         code=str(found.code) if failed and found.code else "",
+        condition=condition,
+        error_type=error_type,
     )

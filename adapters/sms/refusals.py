@@ -188,6 +188,12 @@ def of_failure(code: int) -> str:
     return coded(MEANINGS.get(code, _UNKNOWN_FAILURE).sentence, code)
 
 
+def kind_of_failure(code: int) -> tuple[str, str]:
+    """Condition and type of the error for such a text (RFC 6120 section 8.3)."""
+    meaning = MEANINGS.get(code, _UNKNOWN_FAILURE)
+    return meaning.condition, meaning.error_type
+
+
 def is_about_account(status: int, code: int) -> bool:
     """Whether nothing at all can go until the admin mends something."""
     return status < 500 and _meaning(status, code).means is Means.ACCOUNT

@@ -283,7 +283,8 @@ class Sender:
         shared = self._shared
         shared.bindings.bind(delivery, text.sid)
         if text.outcome is Outcome.FAILED:
-            return Refused(refusals.of_failure(text.code), code=str(text.code) if text.code else "failed")
+            code = str(text.code) if text.code else "failed"
+            return Refused(refusals.of_failure(text.code), *refusals.kind_of_failure(text.code), code)
         if text.outcome is Outcome.DELIVERED and shared.inbox is not None:
             # Its call-back came while nobody listened, and does not come again: the receipt goes now.
             arrived = Report(

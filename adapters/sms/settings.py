@@ -26,10 +26,11 @@ class SmsSettings(TransportSettings):
     account_sid: str = ""
     auth_token: Secret = _NONE
     messaging_service_sid: str = Field(default="", pattern=r"^(MG[0-9a-fA-F]{32})?$")
+    # What web-hooks are signed with: the auth token at Twilio, a key of their own elsewhere.
+    signing_key: Secret = _NONE
     # an Android phone
     username: str = ""
     password: Secret = _NONE
-    signing_key: Secret = _NONE
     sims: dict[str, int] = Field(default_factory=dict)  # our number → SIM slot (1 to 3)
 
     numbers: tuple[str, ...] = Field(min_length=1)

@@ -80,6 +80,7 @@ class Twilio:
         self._service = settings.messaging_service_sid
         self._largest_file = int(settings.media_megabytes * 1_000_000)
         own = urlsplit(settings.api_url)
+        self._origin = f"{own.scheme}://{own.netloc}"
         port = f":{own.port}" if own.port else ""
         # What the settings name may stand in a private network; where it redirects to may not.
         self._allowed = (own.netloc, *(host + port for host in settings.media_allow))
@@ -157,14 +158,16 @@ class Twilio:
             lambda: self._client.messages(message.sid).media.list_async(limit=forms.MOST_FILES)
         )
         return [
-            Media(f"{self._api_url}{str(one.uri).removesuffix('.json')}", str(one.content_type or ""))
+            Media(
+                absolute(self._api_url, str(one.uri).removesuffix(".json")), str(one.content_type or "")
+            )
             for one in found
         ]
 
     async def fetch(self, sid: str, media: Media) -> bytes:
         """Basic auth goes to the API's own host only, and is dropped where that redirects to a store."""
         url = media.url
-        if not url.startswith(f"{self._api_url}/"):
+        if not url.startswith(f"{self._origin}/"):
             raise NotFetched(tr("Its address is not the provider's."))
         try:
             fetched = await fetching.fetch(
@@ -290,7 +293,7 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the package has no 
         try:
             async with self._session.request(
                 method,
-                self._api_url + url.removeprefix(_OFFICIAL),
+                absolute(self._api_url, url.removeprefix(_OFFICIAL)),
                 params=_flat(params),
                 data=_form(data) if method == "POST" else None,
                 headers=sent_headers,
@@ -302,6 +305,13 @@ class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the package has no 
         if answer.status == 429:
             raise _Throttled(_code_in(body), _retry_after(answer.headers.get("Retry-After", ""), time.time()))
         return Response(answer.status, body, answer.headers)
+
+
+def absolute(api_url: str, path: str) -> str:
+    """The URL of a path of the API's. Where the API stands below a path of its own, as at SignalWire, its
+    answers name pages and files with that path, and the client, which knows Twilio's API, without."""
+    base = urlsplit(api_url).path
+    return api_url + (path.removeprefix(base) if base and path.startswith(f"{base}/") else path)
 
 
 def _parameters(text: Text, service: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from bridge.model import DeliveryId
 from bridge.ports import WebRequest, WebResponse
 
 _OURS = re.compile(r"d=(?P<d>[0-9]+)&s=(?P<s>[0-9a-f]+)")
+_SIGNATURES = ("x-twilio-signature", "x-signalwire-signature")  # computed alike, each with its own key
 LARGEST_BODY = 256 * 1024  # bytes
 _MOST_FIELDS = 500
 
@@ -102,7 +103,7 @@ class Door:
         return f"/hooks/{quote(self.transport)}/{hook}"
 
     def _signed(self, request: WebRequest, form: Mapping[str, str]) -> bool:
-        signature = request.headers.get("x-twilio-signature", "")
+        signature = next((request.headers[name] for name in _SIGNATURES if name in request.headers), "")
         if not signature or not self.public_url:
             return False
         url = self.public_url + request.path + (f"?{request.query}" if request.query else "")

@@ -32,6 +32,10 @@ LANGUAGE, NAME, ADDRESS = "language", "name", "address"
 MOST_OFFERED = 100  # addresses in a form
 LONGEST_NAME = 200  # characters
 LONGEST_SIGNATURE = 1_000
+_GERMAN = {
+    "sprache": LANGUAGE, "fremde": STRANGERS, "sammeln": COALESCE, "zitat": QUOTING, "signatur": SIGNATURE,
+    "anderswo": ELSEWHERE,
+}  # fmt: skip
 _LANGUAGE_NAMES = {"en": "English", "de": "Deutsch"}
 
 
@@ -188,23 +192,32 @@ async def _settings_typed(context: Context, text: str) -> Values:
     word, _, rest = text.strip().partition(" ")
     if not word:
         return {"": ""}
-    wanted = next((one for one in step.fields if one.name == word.casefold()), None)
+    name = _GERMAN.get(word.casefold(), word.casefold())
+    wanted = next((one for one in step.fields if one.name == name), None)
     if wanted is None:
-        names = ", ".join(one.name for one in step.fields)
+        names = ", ".join(_called(one.name, context.language) for one in step.fields)
         raise Invalid(tr("There is no setting “{name}”. There are: {names}.", name=word, names=names))
     if rest.strip().casefold() in ("default", "-", "standard") and not wanted.required:
         return {wanted.name: ""}
     return {wanted.name: wanted.read(rest)}
 
 
+def _called(name: str, language: str) -> str:
+    """A setting's name as it is typed in this language."""
+    german = next((word for word, meant in _GERMAN.items() if meant == name), name)
+    return german if language == "de" else name
+
+
 async def _settings(context: Context, values: Values) -> Reply:
     step = await _settings_step(context)
     if values == {"": ""}:
         shown = [
-            f"{one.name}: {one.value or '–'} · {translate(one.label, context.language)}"
+            f"{_called(one.name, context.language)}: {one.value or '–'} · "
+            f"{translate(one.label, context.language)}"
             for one in step.fields
         ]
-        hint = tr("Change one like this: settings {name} {value}", name="quote", value="off")
+        example = _called(STRANGERS, context.language)
+        hint = tr("Change one like this: settings {name} {value}", name=example, value="ask")
         return Reply("\n".join((*shown, translate(hint, context.language))))
     wishes = context.services.wishes
     language = ""
@@ -283,7 +296,7 @@ COMMANDS = (
         tr("Your language, quotes, signature, and who may write to you."),
         _settings,
         _settings_steps,
-        usage="[NAME VALUE]",
+        usage=tr("[NAME VALUE]"),
         german=("einstellungen", "einstellung"),
         typed=_settings_typed,
     ),
@@ -292,7 +305,7 @@ COMMANDS = (
         tr("Bring an address of your own, proven by a code."),
         _verify,
         _verify_steps,
-        usage="ADDRESS | CODE",
+        usage=tr("ADDRESS | CODE"),
         german=("bestätigen",),
         available=lambda context: context.services.wishes.transport(context.transport).proven_addresses,
     ),

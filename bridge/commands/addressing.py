@@ -75,7 +75,7 @@ def first_line(adapter: Adapter, typed: str) -> FirstLine | None:
     try:
         return FirstLine(adapter.canonical(spelled).canonical, text, name)
     except BadAddress as error:
-        if error.correct:
+        if error.correct and error.correct not in str(error):
             raise Refused(
                 tr("{problem} Did you mean {suggestion}?", problem=str(error), suggestion=error.correct)
             ) from error

@@ -166,7 +166,7 @@ async def _queue(context: Context, values: Values) -> Reply:
             one.state.value,
             one.recipient,
             translate(wait_in_words(now - one.recorded_at), context.language),
-            one.reason,
+            translate(one.reason, context.language),
         )
         for one in found
     )
@@ -246,7 +246,7 @@ COMMANDS = (
         _delete_steps,
         Who.ADMIN,
         node=f"{_ADMIN}delete-user",
-        usage="JID…",
+        usage=tr("JID…"),
         german=("benutzer-löschen",),
         exact=True,
     ),
@@ -265,7 +265,7 @@ COMMANDS = (
         one_form(_ANNOUNCE),
         Who.ADMIN,
         node=f"{_ADMIN}announce",
-        usage="TEXT",
+        usage=tr("TEXT"),
         german=("ansage",),
         exact=True,
     ),
@@ -275,7 +275,7 @@ COMMANDS = (
         _invite,
         one_form(_INVITE),
         Who.ADMIN,
-        usage="[JID]",
+        usage=tr("[JID]"),
         german=("einladen",),
     ),
     Command(
@@ -291,7 +291,7 @@ COMMANDS = (
         _retry,
         one_form(_RETRY),
         Who.ADMIN,
-        usage="NUMBER… | all",
+        usage=tr("NUMBER… | all"),
         german=("wiederholen",),
     ),
     Command(
@@ -300,7 +300,7 @@ COMMANDS = (
         _drop,
         one_form(_DROP),
         Who.ADMIN,
-        usage="NUMBER…",
+        usage=tr("NUMBER…"),
         german=("verwerfen",),
         exact=True,
     ),
@@ -310,7 +310,7 @@ COMMANDS = (
         _stop,
         _transport_steps,
         Who.ADMIN,
-        usage="[TRANSPORT]",
+        usage=tr("[TRANSPORT]"),
         german=("anhalten",),
         exact=True,
     ),
@@ -320,7 +320,7 @@ COMMANDS = (
         _start,
         _transport_steps,
         Who.ADMIN,
-        usage="[TRANSPORT]",
+        usage=tr("[TRANSPORT]"),
         german=("starten",),
     ),
 )

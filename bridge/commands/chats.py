@@ -45,7 +45,7 @@ async def _show(context: Context, values: Values) -> Reply:
 _UNTIL = Field("until", tr("For how long (2h, 3 days, until monday)"), required=False, rest=True)
 _MUTE = Step(tr("Mute"), (Field("who", tr("Address"), Kind.ADDRESS), _UNTIL))
 _MUTE_HERE = Step(tr("Mute"), (_UNTIL,))
-_UNMUTE = Step(tr("Mute"), (Field("who", tr("Address"), Kind.ADDRESS),))
+_UNMUTE = Step(tr("Unmute"), (Field("who", tr("Address"), Kind.ADDRESS),))
 
 
 async def _mute_steps(context: Context, values: Values) -> Step | None:
@@ -65,13 +65,12 @@ async def _mute(context: Context, values: Values) -> Reply:
     who = known.contact.name or known.contact.original
     if not until:
         return Reply(tr("Muted: what {who} writes is kept until you unmute.", who=who))
-    return Reply(
-        tr(
-            "Muted until {time}: what {who} writes comes then. /unmute ends it.",
-            who=who,
-            time=clock_time(until),
-        )
+    told = (
+        tr("Muted until {time}: what {who} writes comes then. /unmute ends it.", who=who, time=clock_time(until))
+        if context.local
+        else tr("Muted until {time}: what {who} writes comes then.", who=who, time=clock_time(until))
     )
+    return Reply(told)
 
 
 def _end(text: str, now: float) -> float:
@@ -139,7 +138,8 @@ COMMANDS = (
         _mute,
         _mute_steps,
         where=Where.BOTH,
-        usage="ADDRESS [2h | until monday]",
+        usage=tr("ADDRESS [2h | until monday]"),
+        here=tr("[2h | until monday]"),
         german=("stumm",),
     ),
     Command(
@@ -148,7 +148,8 @@ COMMANDS = (
         _unmute,
         _unmute_steps,
         where=Where.BOTH,
-        usage="ADDRESS",
+        usage=tr("ADDRESS"),
+        here="",
         german=("laut",),
     ),
 )

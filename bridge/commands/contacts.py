@@ -100,6 +100,8 @@ async def _strangers(context: Context, values: Values) -> Reply:
 
 
 async def _accept_steps(context: Context, values: Values) -> Step | None:
+    if not values and not await context.services.wishes.strangers(context.user):
+        raise Refused(tr("Nobody waits to be let in."))
     return await _who_step(context, values, tr("Let in"))
 
 
@@ -207,7 +209,7 @@ COMMANDS = (
         tr("Add a contact by address."),
         _add,
         one_form(_ADD),
-        usage="ADDRESS [NAME]",
+        usage=tr("ADDRESS [NAME]"),
         german=("hinzufügen", "neu"),
     ),
     Command(
@@ -221,7 +223,7 @@ COMMANDS = (
         tr("Let a stranger in, with what they wrote."),
         _accept,
         _accept_steps,
-        usage="NUMBER… | all",
+        usage=tr("NUMBER… | all"),
         german=("annehmen", "erlauben"),
     ),
     Command(
@@ -230,7 +232,8 @@ COMMANDS = (
         _block,
         _block_steps,
         where=Where.BOTH,
-        usage="NUMBER… | rest | ADDRESS",
+        usage=tr("NUMBER… | rest | ADDRESS"),
+        here="",
         german=("blockieren", "sperren"),
         exact=True,
     ),
@@ -240,7 +243,8 @@ COMMANDS = (
         _unblock,
         _unblock_steps,
         where=Where.BOTH,
-        usage="ADDRESS",
+        usage=tr("ADDRESS"),
+        here="",
         german=("entsperren",),
     ),
 )

@@ -12,7 +12,7 @@ from bridge.commands import running, tree
 from bridge.commands.account import REGISTER
 from bridge.commands.addressing import FirstLine, first_line
 from bridge.commands.estate import MOVE
-from bridge.commands.model import Command, Context, Invalid, Kind, Refused, Reply, Where
+from bridge.commands.model import Command, Context, Invalid, Kind, Refused, Reply, Where, offered
 from bridge.commands.running import Asking
 from bridge.events import Denied, Written
 from bridge.i18n import tr, translate
@@ -87,13 +87,14 @@ class Dialogue:
         word, _, rest = text.lstrip("/").partition(" ")
         command = tree.named(context, word.rstrip(":!."), Where.GATEWAY)
         question = self._take(context)
-        if question is not None and (command is None or question.asked.missing.kind is Kind.BOOL):
-            if word.casefold() in _STOP:
-                return Answer(translate(tr("Nothing was changed."), context.language))
-            if command is None:
-                return await self._answered(context, question, text)
+        if question is not None and word.casefold() in _STOP and not rest:  # admins have a `stop` too
+            return Answer(translate(tr("Nothing was changed."), context.language))
+        if question is not None and command is None:
+            return await self._answered(context, question, text)
         if command is not None:
             return await self._run(await self._speaking(context, command, word), command, rest)
+        if word.casefold() in _STOP and not rest:
+            raise Refused(tr("There is nothing to cancel here. In a contact's chat /undo takes back a line."))
         adapter = context.services.wishes.transport(context.transport).adapter
         found = first_line(adapter, text)
         if found is not None:
@@ -213,7 +214,8 @@ class Dialogue:
             return Answer(translate(outcome.text, outcome.language or context.language), outcome)
         if context.local and outcome.missing.kind is not Kind.BOOL:
             # In a chat the next plain line is a message: nothing is asked that it could be taken for.
-            raise Refused(tr("Write it like this: /{name} {usage}", name=command.name, usage=command.usage))
+            name, usage = command.called(context.language), command.follows(True)
+            raise Refused(tr("Write it like this: /{name} {usage}", name=name, usage=usage))
         self._remember(context, command, outcome)
         return Answer(_question(context, outcome))
 
@@ -253,7 +255,7 @@ def _question(context: Context, asked: Asking) -> str:
     if asked.missing.kind is Kind.SECRET:
         texts.append(translate(_RATHER_THE_FORM, language))
     if asked.missing.choices:
-        label = f"{label} ({', '.join(choice.value for choice in asked.missing.choices)})"
+        label = f"{label} ({translate(offered(asked.missing), language)})"
     return "\n".join((*texts, f"{label}?" if label[-1].isalnum() else label))
 
 

@@ -96,7 +96,7 @@ MOVE = Command(
     _move,
     _move_steps,
     Who.ANYBODY,
-    usage="NEW@ADDRESS | CODE",
+    usage=tr("NEW@ADDRESS | CODE"),
     german=("umziehen",),
     available=_moves,
     exact=True,

@@ -16,7 +16,7 @@ _WORDS = {
     **dict.fromkeys((TAKE, "ja", "y", "j"), TAKE),
     **dict.fromkeys((ALL, "alle"), ALL),
     **dict.fromkeys((LEAVE, "nein", "n", "cancel", "abbrechen"), LEAVE),
-    **dict.fromkeys((FORGET, "vergiss"), FORGET),
+    **dict.fromkeys((FORGET, "vergiss", "vergessen"), FORGET),
 }
 
 
@@ -42,7 +42,8 @@ async def _typed(context: Context, text: str) -> Values:
     words = text.split()
     if len(words) == 1 and (answer := _WORDS.get(words[0].casefold())) is not None:
         return {ANSWER: answer}
-    return Partial(zip((PLACE, USERNAME, PASSWORD), words, strict=False))
+    # Some providers write app passwords in groups, with spaces between.
+    return Partial(zip((PLACE, USERNAME, PASSWORD), text.split(maxsplit=2), strict=False))
 
 
 async def _steps(context: Context, values: Values) -> Step | None:
@@ -60,6 +61,8 @@ async def _steps(context: Context, values: Values) -> Step | None:
         return _choice(counted)
     if not values[PLACE] or PASSWORD in values:
         return None
+    if not any(sign in values[PLACE] for sign in ".@:"):
+        raise Invalid(tr("“{text}” is no address of a file or of an address book.", text=values[PLACE]))
     username = values.get(USERNAME) or (values[PLACE] if "@" in values[PLACE] else "")
     return Step(
         tr("Address book"),
@@ -135,7 +138,7 @@ COMMANDS = (
         tr("Bring your address book: a vCard file that you share here, or CardDAV."),
         _run,
         _steps,
-        usage="[LINK | ADDRESS | yes | all | no | forget]",
+        usage=tr("[LINK | ADDRESS | yes | all | no | forget]"),
         german=("importieren", "importiere"),
         available=lambda context: context.services.importing is not None,
         typed=_typed,

@@ -37,7 +37,9 @@ _FIND = Step(tr("Find"), (Field("word", tr("A word or a piece of text"), rest=Tr
 
 
 async def _find(context: Context, values: Values) -> Reply:
-    found = await context.services.wishes.find(context.transport, context.user.jid, values["word"])
+    found = await context.services.wishes.find(
+        context.transport, context.user.jid, values["word"], context.address
+    )
     if not found:
         return Reply(tr("Nothing found with “{word}”.", word=values["word"]))
     shown = found[:MOST_HITS]
@@ -190,10 +192,11 @@ def _has_files(context: Context) -> bool:
 COMMANDS = (
     Command(
         ("find", "search"),
-        tr("Search in your messages."),
+        tr("Search in your messages; in a chat, in what was written there."),
         _find,
         one_form(_FIND),
-        usage="WORD",
+        where=Where.BOTH,
+        usage=tr("WORD"),
         german=("suche", "finde", "suchen"),
     ),
     Command(
@@ -241,7 +244,7 @@ COMMANDS = (
         _file,
         one_form(_FILE),
         where=Where.BOTH,
-        usage="[NUMBER]",
+        usage=tr("[NUMBER]"),
         german=("datei", "dateien"),
         available=_has_files,
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from bridge.i18n import Phrase, tr
+from bridge.i18n import Phrase, filled, languages, tr, translate
 from bridge.model import Attachment, Line
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ class Command:
     where: Where = Where.GATEWAY
     node: str = ""  # for ad-hoc commands; the name unless a specification has one
     usage: str = ""  # what follows the name, for help
+    here: str | None = None  # the same in a contact's chat, where it is something else
     german: tuple[str, ...] = ()
     available: Callable[[Context], bool] = lambda _context: True
     typed: Typed | None = None  # reads what was typed after the name, where words are no field values
@@ -209,6 +210,14 @@ class Command:
 
     def every_name(self) -> Sequence[str]:
         return (*self.names, *self.german)
+
+    def called(self, language: str) -> str:
+        """Its name for who reads this language."""
+        return self.german[0] if language == "de" and self.german else self.name
+
+    def follows(self, in_chat: bool) -> str:
+        """What is typed after the name."""
+        return self.usage if self.here is None or not in_chat else self.here
 
     def language_of(self, name: str) -> str:
         """Which language this name of it belongs to; empty if to more than one."""
@@ -237,10 +246,21 @@ def _bool(field_: Field, text: str) -> str:
 def _choice(field_: Field, text: str) -> str:
     wanted = text.casefold()
     for choice in field_.choices:
-        if wanted in (choice.value.casefold(), str(choice.label).casefold()):
+        labels = (translate(choice.label, language).casefold() for language in languages())
+        if wanted == choice.value.casefold() or wanted in labels:
             return choice.value
-    offered = ", ".join(choice.value for choice in field_.choices)
-    raise Invalid(tr("“{text}” is none of these: {choices}.", text=text, choices=offered))
+    raise Invalid(tr("“{text}” is none of these: {choices}.", text=text, choices=offered(field_)))
+
+
+def offered(field_: Field) -> str:
+    """What may be typed for a field that is a choice."""
+    told = {
+        f"c{number}": one.value
+        if one.value == one.label
+        else filled("{value} ({label})", value=one.value, label=one.label)
+        for number, one in enumerate(field_.choices)
+    }
+    return filled(", ".join(f"{{{place}}}" for place in told), **told)
 
 
 def _number(field_: Field, text: str) -> str:

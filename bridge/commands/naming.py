@@ -70,7 +70,8 @@ COMMANDS = (
         _rename,
         _rename_steps,
         where=Where.BOTH,
-        usage="[ADDRESS] NAME",
+        usage=tr("ADDRESS NAME"),
+        here=tr("NAME"),
         german=("umbenennen", "nenne"),
     ),
     Command(
@@ -79,7 +80,8 @@ COMMANDS = (
         _note,
         _note_steps,
         where=Where.BOTH,
-        usage="[ADDRESS] [TEXT]",
+        usage=tr("ADDRESS [TEXT]"),
+        here=tr("[TEXT]"),
         german=("notiz",),
     ),
 )

@@ -47,9 +47,9 @@ async def _help(context: Context, values: Values) -> Reply:
 
 
 def _line(command: Command, slash: str, language: str) -> str:
-    name = command.german[0] if language == "de" and command.german and not slash else command.name
-    usage = f" {command.usage}" if command.usage else ""
-    return f"{slash}{name}{usage} – {translate(command.summary, language)}"
+    usage = translate(command.follows(bool(slash)), language)
+    name = f"{slash}{command.called(language)} {usage}".rstrip()
+    return f"{name} – {translate(command.summary, language)}"
 
 
 HELP = Command(
@@ -59,7 +59,7 @@ HELP = Command(
     _help_steps,
     Who.ANYBODY,
     Where.BOTH,
-    usage="[COMMAND]",
+    usage=tr("[COMMAND]"),
     german=("hilfe", "befehle"),
     typed=_help_typed,
 )

@@ -92,6 +92,8 @@ class TwilioStandIn:
 
     `check` sees every exchange with the API, `latency` answers how long a request takes to arrive, in
     seconds; `pause` lies before each status; `tries` is how often a web-hook is posted until a 2xx.
+    `base` is a path that the API stands below, and `signing_key` what web-hooks are signed with, where
+    that is not the token: SignalWire has both.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class TwilioStandIn:
         latency: Callable[[], float] | None = None,
         pause: float = 0.0,
         tries: int = 2,
+        base: str = "",
+        signing_key: str = "",
     ) -> None:
         self.account_sid = account_sid
         self.numbers = dict(numbers)
@@ -115,8 +119,10 @@ class TwilioStandIn:
         self.pending = 0  # texts being handed over just now
         self.reachable = True  # whether the gateway's web-hooks are: while False, every post is lost
         self.stopped: set[tuple[str, str]] = set()  # (number, phone) pairs that Twilio itself blocks
-        self._shelves = Shelves(account_sid, self.texts, self.numbers)
+        self._shelves = Shelves(account_sid, self.texts, self.numbers, base)
         self._token = auth_token
+        self._base = base
+        self._signing_key = signing_key
         self._check = check
         self.latency = latency
         self._pause = pause
@@ -205,11 +211,14 @@ class TwilioStandIn:
         app.router.add_delete(f"{messages}/{{sid}}.json", self._delete)
         self._shelves.add_routes(app)
         app.middlewares.append(self._at_the_door)
+        if self._base:
+            within, app = app, web.Application(client_max_size=2**20)
+            app.add_subapp(self._base, within)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
-            self.api_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            self.api_url = f"http://127.0.0.1:{runner.addresses[0][1]}{self._base}"
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_POST_SECONDS)) as session:
                 self._session = session
                 yield self.api_url
@@ -224,7 +233,7 @@ class TwilioStandIn:
     async def _at_the_door(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.path.startswith("/store/"):
+        if request.path.startswith(f"{self._base}/store/"):
             return await handler(request)
         form = (await request.read()).decode("utf-8")
         answer: web.StreamResponse
@@ -364,6 +373,10 @@ class TwilioStandIn:
                 code = way.error_code if failed else None
                 await self.post(text.status_callback, status_form(text, status, code))
 
+    @property
+    def _signature_header(self) -> str:
+        return "X-SignalWire-Signature" if self._signing_key else "X-Twilio-Signature"
+
     def _show(self, text: Text) -> None:
         bubble = Bubble(text.body, text.sender, False, datetime.now(UTC), text.media)
         self.phone(text.recipient).screen.append(bubble)
@@ -374,7 +387,7 @@ class TwilioStandIn:
         if not self.reachable:
             return Post(url, form, 0, "")
         headers = {
-            "X-Twilio-Signature": signature(self._token, url, form),
+            self._signature_header: signature(self._signing_key or self._token, url, form),
             "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         }
         try:

@@ -60,6 +60,7 @@ class Shelves:
     account: str
     texts: Mapping[str, Text]
     hooks: dict[str, str]
+    base: str = ""  # the path that the API stands below
     sids: dict[str, str] = field(default_factory=dict)  # of numbers
     store: dict[str, MmsFile] = field(default_factory=dict)  # by token: where a file's URL redirects to
     given_away: list[str] = field(default_factory=list)  # credentials that came to the store: never
@@ -117,7 +118,7 @@ class Shelves:
         text = self.texts.get(request.match_info["message"])
         if text is None:
             return error(20404, 404, "The requested resource was not found")
-        base = f"/{API_VERSION}/Accounts/{self.account}/Messages/{text.sid}/Media"
+        base = f"{self.base}/{API_VERSION}/Accounts/{self.account}/Messages/{text.sid}/Media"
         return page(
             request,
             "media_list",
@@ -150,7 +151,7 @@ class Shelves:
             return error(20404, 404, "The requested resource was not found")
         token = uuid.uuid4().hex
         self.store[token] = found
-        there = found.redirect or f"http://localhost:{request.url.port}/store/{token}"
+        there = found.redirect or f"http://localhost:{request.url.port}{self.base}/store/{token}"
         return web.Response(status=307, headers={"Location": there})
 
     async def stored(self, request: web.Request) -> web.StreamResponse:

@@ -166,7 +166,8 @@ def search(
             contacts.c.transport == transport,
             users.c.jid == jid,
             contacts.c.standing != BLOCKED,
-            ~contacts.c.waiting,
+            # Of who was let in something may wait all the same: they are muted.
+            or_(~contacts.c.waiting, contacts.c.standing == ALLOWED),
             *_containing(name, contacts.c.name, said_name()),
             *_containing(address, contacts.c.address, contacts.c.original),
         )
@@ -174,7 +175,7 @@ def search(
     mine = (
         select(contacts.c.id)
         .join(users, users.c.id == contacts.c.user_id)
-        .where(LISTED, users.c.jid == jid)
+        .where(LISTED, users.c.jid == jid, or_(~contacts.c.waiting, contacts.c.standing == BLOCKED))
         .correlate(directory)
     )
     others = select(directory.c.address, cast(None, BigInteger)).where(
@@ -241,6 +242,7 @@ def wearers(connection: Connection, transport: str, recipient: str, address: str
         .where(
             contacts.c.transport == transport,
             contacts.c.address == address,
+            line_addresses.c.transport == transport,
             line_addresses.c.address == recipient,
         )
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, cast, insert, select, update
+from sqlalchemy import Connection, cast, insert, select, text, update
 from sqlalchemy.types import String
 
 from bridge.i18n import tr
@@ -21,7 +21,7 @@ from bridge.store.envelopes import UNDONE, WINDOW, close, is_text, lines_of
 from bridge.store.owners import lines_of_users, window_of
 from bridge.store.recording import record_out
 from bridge.store.rows import Lane, delivery_row, not_seen, note_lane, out_lane, unpack
-from bridge.store.tables import contacts, conversations, deliveries, messages, users
+from bridge.store.tables import ASLEEP, contacts, conversations, deliveries, messages, users
 from bridge.store.telling import ERROR
 from bridge.store.unthreading import Name, first_text, leave_thread, rename
 
@@ -396,6 +396,7 @@ def send_now(connection: Connection, talk: Talk, now: float) -> tuple[int, list[
         .where(
             deliveries.c.outlet == outlet,
             deliveries.c.lane == lane,
+            text(f"deliveries.{ASLEEP}"),
             deliveries.c.waits_for != "",
             deliveries.c.state == State.WAITING,
         )

@@ -142,9 +142,11 @@ _HITS = (
 )
 
 
-def find(connection: Connection, transport: str, jid: str, word: str, most: int) -> list[Hit]:
-    """A user's own messages on a transport that contain a word, newest first. What is held is left out:
-    its sender has not been let in."""
+def find(
+    connection: Connection, transport: str, jid: str, word: str, most: int, address: str = ""
+) -> list[Hit]:
+    """A user's own messages on a transport that contain a word, newest first; with an address, those with
+    that contact. What is held is left out: its sender has not been let in."""
     held = select(deliveries.c.message_id).where(
         deliveries.c.message_id == messages.c.id, deliveries.c.state == State.HELD
     )
@@ -156,6 +158,7 @@ def find(connection: Connection, transport: str, jid: str, word: str, most: int)
             | func.lower(messages.c.subject).contains(word.lower(), autoescape=True),
             ~held.exists(),
             messages.c.envelope_id.is_(None),  # found in the mail that it became a line of
+            contacts.c.address == address if address else true(),
         )
         .order_by(messages.c.id.desc())
         .limit(most)

@@ -49,9 +49,7 @@ def everybody(connection: Connection) -> dict[Key, Known]:
             directory.c.photo_source,
         )
     )
-    return {
-        (row.transport, row.address): Known(row.original, row.name, row.photo_source) for row in rows
-    }
+    return {(row.transport, row.address): Known(row.original, row.name, row.photo_source) for row in rows}
 
 
 def put(connection: Connection, entries: Sequence[Entry], now: float) -> None:

@@ -105,7 +105,13 @@ def register(
     present = line_of(connection, transport, jid)
     if present is None:
         found = own_addresses.first_free(connection, transport, candidates, shared)
-        values = {"user_id": user, "transport": transport, "name": name, "new_here": welcome, "created_at": now}
+        values = {
+            "user_id": user,
+            "transport": transport,
+            "name": name,
+            "new_here": welcome,
+            "created_at": now,
+        }
         line_id = connection.execute(
             insert(lines).values(**values, address=found.address).returning(lines.c.id)
         ).scalar_one()

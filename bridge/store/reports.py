@@ -177,8 +177,9 @@ def _ends(delivery: Mapping[str, Any], one: Report, receipt_went: bool) -> list[
     receipt_went = receipt_went or delivery["code"] == UNREPORTED
     if delivery["message_id"] is None or (good and (receipt_went or one.outcome is Outcome.SENT)):
         return []
-    condition = "" if good else "undefined-condition"
-    return [Told(delivery["message_id"], delivery["id"], good, one.reason, condition, "cancel")]
+    condition = "" if good else one.condition or "undefined-condition"
+    error_type = one.error_type or "cancel"
+    return [Told(delivery["message_id"], delivery["id"], good, one.reason, condition, error_type)]
 
 
 # --- from the XMPP side ---

@@ -197,6 +197,13 @@ messages = Table(
         sqlite_where=text("envelope_id IS NOT NULL"),
         postgresql_where=text("envelope_id IS NOT NULL"),
     ),
+    # For whoever leaves: each thread that goes is looked for here (its foreign key).
+    Index(
+        "ix_messages_thread_id",
+        "thread_id",
+        sqlite_where=text("thread_id IS NOT NULL"),
+        postgresql_where=text("thread_id IS NOT NULL"),
+    ),
     Index(
         "ix_messages_remote_id",
         "remote_id",

@@ -42,7 +42,8 @@ class Acquaintance:
         self._gateway = gateway
         self._soon = soon
         self._tells_time = bool(show_of(transport))
-        self.presence = Presence(transport, gateway, post, came=self._came)
+        self._signs = Signs()
+        self.presence = Presence(transport, gateway, post, came=self._came, went=self._signs.forget)
         clients = self.presence.clients_of
         self.rosters = Rosters(
             transport,
@@ -63,7 +64,6 @@ class Acquaintance:
             tells_time=self._tells_time,
             clock_changed=self.presence.show_times,
         )
-        self._signs = Signs()
         self._watch = Watch(self.presence, lambda: self.trouble())
 
     def requests(self) -> dict[str, Callable[[Element], Awaitable[None]]]:
@@ -74,6 +74,11 @@ class Acquaintance:
     def chores(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on while a stream lives."""
         return [self.rosters.run(), self._arrivals.run(), self._watch.run()]
+
+    def forget(self) -> None:
+        """The stream is gone: who is there is unknown again."""
+        self.presence.forget()
+        self._signs.forget()
 
     def heard(self, stanza: Element, reading: Reading) -> None:
         """What a message tells beside what it says: who writes is there; an error may mean a block; a

@@ -123,3 +123,10 @@ class Signs:
     def is_there(self, user: str) -> bool:
         """Whether there was one lately; not every one is noted."""
         return self._clock() - self._last.get(user, -3 * SIGN_EVERY) < 2 * SIGN_EVERY
+
+    def forget(self, user: str = "") -> None:
+        """This user is gone, or with the stream anybody may be: what they last gave says nothing more."""
+        if user:
+            self._last.pop(user, None)
+        else:
+            self._last.clear()

@@ -253,7 +253,7 @@ class Component(Sending):
         finally:
             if not self._stopping.is_set():
                 self._up.clear()
-            self._presence.forget()
+            self.acquaintance.forget()
             self.privilege.forget()
             for chore in chores:
                 chore.cancel()

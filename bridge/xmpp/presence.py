@@ -63,7 +63,8 @@ class Trouble:
 
 
 class Presence:
-    """One transport's presence desk. `trouble` is set by its component; `came` hears of users who come."""
+    """One transport's presence desk. `trouble` is set by its component; `came` hears of users who come,
+    `went` of those who say that they go."""
 
     def __init__(
         self,
@@ -72,12 +73,14 @@ class Presence:
         post: Post,
         *,
         came: Callable[[str, str], None] = lambda _user, _full: None,
+        went: Callable[[str], None] = lambda _user: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._transport = transport
         self._gateway = gateway
         self._post = post
         self._came_hook = came
+        self._went_hook = went
         self._clock = clock
         self.trouble: Trouble | None = None
         self._show = show_of(transport)
@@ -201,6 +204,7 @@ class Presence:
         raise replace(errors.NO_ROOMS)
 
     async def _went(self, user: str, full: str) -> None:
+        self._went_hook(user)
         resources = self._online.get(user)
         if resources is None:
             return

@@ -169,7 +169,7 @@ class Rosters:
         """Write what is wanted, for as long as a stream lives. Ends by cancellation."""
         self._silent.clear()
         self._bell.set()
-        left = [] if self._remembers else await self._left_without_welcome()
+        left = await self._left_without_welcome()
         await self._privilege.settled()
         for user in left:
             await self.welcome(user)
@@ -244,19 +244,15 @@ class Rosters:
                 async with self._writing:
                     await self._set(user, "", item)
             except TimeoutError:
-                log.info(
-                    "a newcomer's roster was not answered for", transport=self._transport.name, user=user
-                )
+                log.info("a newcomer's roster has no answer", transport=self._transport.name, user=user)
             self._post.reply(*afterwards)
         await self._book.welcomed(self._transport.name, user)
 
     async def _left_without_welcome(self) -> list[str]:
         """Once for a process: those whom it has registered itself wait here."""
-        try:
-            found = await self._book.newcomers(self._transport.name)
-        except Exception as error:
-            log.error("newcomers could not be looked up", transport=self._transport.name, exc_info=error)
+        if self._remembers:
             return []
+        found = await self._book.newcomers(self._transport.name)
         self._remembers = True
         return found
 

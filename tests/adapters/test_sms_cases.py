@@ -374,6 +374,7 @@ async def test_case_18_a_policy_error_is_not_repeated_and_30034_pauses_that_numb
         await it.inbox.until(lambda: any(one.outcome is Outcome.FAILED for one in it.inbox.reports))
         report = it.inbox.reports[-1]
         assert (report.code, f"({code})" in report.reason) == (str(code), True)
+        assert report.condition == "policy-violation"
         next_one = await it.send(delivery("two", 2, recipient=BOB))
         if code == 30034:
             assert isinstance(next_one, Refused)

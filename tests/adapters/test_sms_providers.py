@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -17,7 +18,7 @@ from adapters.sms import android
 from adapters.sms.adapter import SmsAdapter
 from adapters.sms.settings import SmsSettings
 from bridge.demo.phone import TwilioStandIn
-from bridge.demo.texts import BadGateway, Drop, Fault, Goes, Hang, Refuse, Throttle
+from bridge.demo.texts import BadGateway, Drop, Fault, Goes, Hang, MmsFile, Refuse, Throttle, signature
 from bridge.model import Delivery, Outcome
 from bridge.ports import Context, Fate, Forgetful, MaybeSent, Refused, Scope, Sent, TryLater, WebRequest
 from tests.adapters.contract import AdapterContract, FarEnd, MemoryInbox
@@ -81,9 +82,12 @@ async def world(
         else:
             account = ACCOUNT if provider == "twilio" else PROJECT
             check = contract.check if provider == "twilio" else None  # the file wants Twilio's own SIDs
-            far = TwilioStandIn(account, TOKEN, {OURS: f"{base}/hooks/sms/message"}, check=check)
+            # SignalWire: below a path of its own, and web-hooks signed with another key than the token.
+            way: Any = {} if provider == "twilio" else {"base": "/api/laml", "signing_key": KEY}
+            far = TwilioStandIn(account, TOKEN, {OURS: f"{base}/hooks/sms/message"}, check=check, **way)
             url = await stack.enter_async_context(far.running())
             table = {**TWILIO, "account_sid": account, "api_url": url}
+            table |= {"signing_key": KEY} if way else {}
         now = [1_000.0]
         context = Context(
             "sms", "example.org", base, lambda purpose: sha256(purpose.encode()).digest(),
@@ -253,7 +257,7 @@ async def test_what_is_not_signed_gets_no_further(it: World) -> None:
 
 
 async def test_setting_up_is_told_first_then_done_then_needless() -> None:
-    for provider in ("twilio", "android"):
+    for provider in PROVIDERS:
         async with world(provider) as it:
             if isinstance(it.far, AndroidStandIn):
                 it.far.hooks.clear()
@@ -265,6 +269,38 @@ async def test_setting_up_is_told_first_then_done_then_needless() -> None:
             assert str(it.far.hooks if isinstance(it.far, AndroidStandIn) else it.far.numbers) == before
             assert await it.adapter.set_up(apply=True) == wanted
             assert await it.adapter.set_up(apply=False) == []
+
+
+@pytest.mark.parametrize("provider", ["twilio", "signalwire"])
+async def test_what_web_hooks_have_missed_is_found_on_later_pages_too_and_with_its_files(
+    provider: str,
+) -> None:
+    async with world(provider, media_allow=("localhost",)) as it:
+        await it.far.arrives(ALICE, OURS, "look", [MmsFile("image/png", b"a picture")], posted=False)
+        for number in range(200):
+            await it.far.arrives(ALICE, OURS, f"text {number}", posted=False)
+        looking = SmsAdapter(SmsSettings.model_validate({**it.table, "poll_seconds": 300}), it.context)
+        async with looking.running(it.inbox):
+            await it.inbox.until(lambda: len(it.inbox.accepted) == 201)
+            (shown,) = [one for one in it.inbox.accepted if one.body == "look"]
+            assert [one.data for one in shown.files] == [b"a picture"]
+            await it.far.until(lambda: next(iter(it.far.texts.values())).media == ())
+        assert it.far.given_away == []
+
+
+async def test_a_key_of_its_own_is_what_web_hooks_must_be_signed_with() -> None:
+    async with world("signalwire") as it:
+        table = {**it.table, "signing_key": ""}
+        with_the_token = SmsAdapter(SmsSettings.model_validate(table), it.context)
+        form = [("MessageSid", "SM1"), ("From", ALICE), ("To", OURS), ("Body", "hello")]
+        url = f"{it.base}/hooks/sms/message"
+        body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        for key, let_in in ((KEY, it.adapter), (TOKEN, with_the_token)):
+            headers = {"content-type": kind, "x-signalwire-signature": signature(key, url, form)}
+            request = WebRequest("POST", "/hooks/sms/message", "", headers, body, "")
+            answers = {(await one.webhook(request)).status for one in (it.adapter, with_the_token)}
+            assert 403 in answers
+            assert (await let_in.webhook(request)).status != 403
 
 
 # --- the phone's own ways ---

@@ -14,6 +14,8 @@ from bridge import addressing
         (r"a\b@x.org", r"a\b\40x.org"),
         (r"a\20b@x.org", r"a\5c20b\40x.org"),  # a real backslash before what would read as a code
         (r"alice\40example.com", r"alice\40example.com"),  # escaped already: never twice
+        ("help", "help~"),  # a sender name; the gateway itself answers under `help`
+        ("helping", "helping"),
     ],
 )
 def test_an_address_becomes_a_node(address: str, local: str) -> None:
@@ -40,6 +42,8 @@ def test_every_way_to_write_a_mail_address_as_a_node_is_understood(local: str) -
         (r"100%\40example.com", "100%@example.com"),  # a real @ leaves the % alone
         ("+15551234567", "+15551234567"),
         (r"ab\99", r"ab\99"),
+        ("help~", "help"),
+        ("help", "help"),
         (r"A\2FB\40x.org", "A/B@x.org"),
         ("", ""),
     ],

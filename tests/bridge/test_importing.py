@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
@@ -212,3 +213,35 @@ async def test_the_password_is_asked_for_by_a_private_field(desk: Desk, book: Ad
     assert step is not None
     assert [one.kind for one in step.fields] == [Kind.TEXT, Kind.SECRET]
     assert command.has_secret(f"http://{book.host}/dav/ mira secret")
+
+
+async def test_an_import_that_a_stop_cut_off_is_told_after_the_next_start(
+    desk: Desk, book: AddressBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.cards = {f"{n}.vcf": card(f"P{n}", f"EMAIL:p{n}@x.org") for n in range(120)}
+    cards_here, importing_here = desk.services.wishes.cards, desk.services.importing
+    assert importing_here is not None
+    take_over, bites, stuck = cards_here.take_over, [], asyncio.Event()
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        bites.append(args)
+        if len(bites) > 1:
+            stuck.set()
+            await asyncio.Event().wait()
+        return await take_over(*args, **more)
+
+    monkeypatch.setattr(cards_here, "take_over", slow)
+    await desk.says(f"import http://{book.host}/people.vcf")
+    await desk.says("yes")
+    await stuck.wait()
+    await importing_here.__aexit__()  # the gateway stops
+    await desk.told()
+    await importing_here.tell_cut_off()  # and is there again
+    (told,) = await desk.told()
+    assert told.startswith("The import was interrupted at 50 of 120.")
+    await importing_here.tell_cut_off()
+    assert await desk.told() == [told], "it is said once"
+    monkeypatch.setattr(cards_here, "take_over", take_over)
+    await desk.says(f"import http://{book.host}/people.vcf")
+    await desk.says("yes")
+    assert any("Imported: 120 addresses, 70 of them new" in one for one in await work(desk))

@@ -30,6 +30,33 @@ def make_old(url: str, revision: str, *statements: str) -> None:
     engine.dispose()
 
 
+def test_contacts_keep_what_they_call_themselves_and_none_is_the_gateway(url: str) -> None:
+    make_old(
+        url,
+        "0007",
+        "INSERT INTO users (id, jid, created_at) VALUES (1, 'a@x', 1)",
+        "INSERT INTO contacts (id, user_id, transport, address, original, local, size, created_at) VALUES "
+        "(1, 1, 'sms', 'help', 'HELP', 'help', 0, 1), (2, 1, 'mail', 'a@x,b@x', 'a@x,b@x', 'ab', 2, 1)",
+        "INSERT INTO conversations (id, user_id, transport, people) VALUES (1, 1, 'sms', '1'), "
+        "(2, 1, 'mail', '2')",
+        "INSERT INTO conversation_contacts (conversation_id, contact_id) VALUES (1, 1), (2, 2)",
+        "INSERT INTO messages (id, uid, transport, direction, conversation_id, body, written_at) VALUES "
+        "(1, 'a', 'sms', 'in', 1, '', 1), (2, 'b', 'sms', 'in', 1, '', 1), (3, 'c', 'sms', 'out', 1, '', 1), "
+        "(4, 'd', 'mail', 'in', 2, '', 1)",
+        "INSERT INTO deliveries (outlet, kind, lane, message_id, sender, sender_name, recipient, state, due_at,"
+        " recorded_at) VALUES ('x', 'message', 'l', 1, 's', 'Old', 'r', 'sent', 1, 1),"
+        " ('x', 'message', 'l', 2, 's', 'New', 'r', 'sent', 1, 1),"
+        " ('x', 'message', 'l', 3, 's', 'Mira', 'r', 'sent', 1, 1),"
+        " ('x', 'message', 'l', 4, 's', 'Jana', 'r', 'sent', 1, 1)",
+    )
+    migrate(url)
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT local, said FROM contacts ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [("help~", "New"), ("ab", "")]
+    engine.dispose()
+
+
 def test_lines_keep_their_addresses_and_shared_ones_stay_shared(url: str) -> None:
     make_old(
         url,

@@ -301,6 +301,63 @@ async def test_a_roster_that_cannot_be_written_falls_back_to_asking(here: Here) 
     assert here.server.sets == 1, "it is not tried again on this stream"
 
 
+async def seated(here: Here, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the roster desk work until nobody is left without a welcome; who was greeted late."""
+    greeted: list[str] = []
+
+    async def welcome(user: str) -> None:
+        greeted.append(user)
+        here.rosters.seat(user, ["<presence from='mail.localhost' type='subscribe'/>"])
+
+    here.rosters.welcome = welcome
+    book, done = here.desk.gateway.rosters, asyncio.Event()
+    welcomed = book.welcomed
+
+    async def noted(transport: str, jid: str) -> None:
+        await welcomed(transport, jid)
+        done.set()
+
+    monkeypatch.setattr(book, "welcomed", noted)
+    working = asyncio.create_task(here.rosters.run())
+    try:
+        if await book.newcomers("mail"):
+            await asyncio.wait_for(done.wait(), 10)
+    finally:
+        working.cancel()
+    return greeted
+
+
+async def test_a_newcomer_whom_a_stop_left_without_a_welcome_gets_it_after_the_next_start(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await here.desk.gateway.leave("mail", MIRA)
+    await here.desk.gateway.register("mail", MIRA, name="Mira", welcome=True)
+    assert await here.desk.gateway.rosters.newcomers("mail") == [MIRA]
+    assert await seated(here, monkeypatch) == [MIRA]
+    assert here.server.names() == {"mail.localhost": "Email"}
+    assert here.server.types("mail.localhost")[-1:] == ["subscribe"]
+    again = Here(here.desk)
+    assert await seated(again, monkeypatch) == []
+    assert again.server.sets == 0
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_server_that_cannot_write_rosters_gets_a_subscription_request(
+    here: Here, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    """ejabberd before 23.10 breaks at it; others grant nothing at all."""
+    if refuses:
+        here.server.refuses = "internal-server-error"
+    else:
+        here.privilege.forget()
+        here.privilege.take(grant(ONE, roster="get"))
+    await here.desk.gateway.leave("mail", MIRA)
+    await here.desk.gateway.register("mail", MIRA, name="Mira", welcome=True)
+    assert await seated(here, monkeypatch) == [MIRA]
+    assert here.server.items == {}
+    assert here.server.types("mail.localhost")[-1:] == ["subscribe"]
+
+
 async def test_clients_that_know_roster_item_exchange_get_names_and_groups_by_it(here: Here) -> None:
     here.privilege.forget()
     here.clients, here.server.features = [f"{MIRA}/gajim"], (rosters.EXCHANGE,)

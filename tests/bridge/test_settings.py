@@ -284,6 +284,30 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ),
         (
             "[web]",
+            '[address_book]\nurl = "dav.example.org"\n\n[web]',
+            '12 address_book.url: "dav.example.org" is no web address → write one such as '
+            '"https://dav.example.org/team/"',
+        ),
+        (
+            "[web]",
+            '[address_book]\nurl = "http://dav.example.org/"\nusername = "g"\npassword = "p"\n\n[web]',
+            "12 address_book.url: the password would go there in clear → write https://, or name the host in "
+            "[gateway].fetch_allow if the way there is private",
+        ),
+        (
+            "[web]",
+            '[address_book]\nurl = "https://dav.example.org/"\nusername = "g"\n\n[web]',
+            "11 address_book.password: it is missing → write password = "
+            '{ file = "/etc/passerelle/address-book" }',
+        ),
+        (
+            "[web]",
+            '[address_book]\nusername = "g"\nrefresh_minutes = 0\n\n[web]',
+            "11 address_book.url: it is missing, so no address book is read → write url = "
+            '"https://dav.example.org/team/" under [address_book]',
+        ),
+        (
+            "[web]",
             "[web",
             "11 : this is not TOML: expected ']' at the end of a table declaration → mend this line; what "
             "follows it has not been read",

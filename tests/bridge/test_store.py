@@ -47,8 +47,10 @@ async def notes(store: Store, transport: str = "mail") -> list[tuple[Kind, str, 
     ]
 
 
-def test_the_migrations_make_what_the_tables_say(url: str) -> None:
-    assert migrate(url) == (None, known_revisions()[-1])
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_the_migrations_make_what_the_tables_say(url: str, *, stepwise: bool) -> None:
+    """Whether an empty database is made at once or step by step."""
+    assert migrate(url, stepwise=stepwise) == (None, known_revisions()[-1])
     assert migrate(url) == (known_revisions()[-1], known_revisions()[-1])
     require_current(url)
     with make_engine(url).connect() as connection:

@@ -113,6 +113,12 @@ async def test_a_command_without_questions_is_completed_at_once(desk: Desk, wire
     assert [f.get("var") for f in next(answer.iter(f"{FORM}reported"))] == ["address", "name", "standing"]
 
 
+async def test_commands_are_the_gateways_under_its_other_name_too(desk: Desk, wire: Wire) -> None:
+    await desk.says("add jana@x.org")
+    answer = await wire.ask("contacts", to="help@mail.localhost")
+    assert "jana@x.org" in note(answer)[1]
+
+
 async def test_a_form_says_what_it_takes(wire: Wire) -> None:
     answer = await wire.ask("settings")
     assert command(answer).get("status") == "executing"

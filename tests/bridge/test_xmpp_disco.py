@@ -72,6 +72,14 @@ def forms(answer: Element) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+async def test_the_gateway_is_the_same_under_its_other_name(server: ScriptedServer) -> None:
+    first = await ask(server, f"<query xmlns='{INFO}'/>")
+    other = await ask(server, f"<query xmlns='{INFO}'/>", to=f"help@{GATEWAY}")
+    assert features(other) == features(first)
+    (identity,) = other.iter(f"{{{INFO}}}identity")
+    assert identity.get("category") == "gateway"
+
+
 async def test_the_gateway_says_what_it_is_whom_to_ask_and_what_it_keeps(server: ScriptedServer) -> None:
     answer = await ask(server, f"<query xmlns='{INFO}'/>")
     (identity,) = answer.iter(f"{{{INFO}}}identity")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, fromstring
+from xml.etree.ElementTree import Element, fromstring, tostring
 
 import pytest
 from PIL import Image
@@ -16,13 +16,14 @@ from bridge.events import Denied, Transport
 from bridge.files import Filing
 from bridge.model import File
 from bridge.options import LEAD
+from bridge.store import recording
 from bridge.xmpp import disco, stanzas
 from bridge.xmpp.cards import CardDesk
 from bridge.xmpp.presence import Presence
 from bridge.xmpp.prompts import Prompts
 from bridge.xmpp.search import Search
 from tests.bridge.desk import BOSS, MIRA, NOBODY, Desk
-from tests.bridge.records import incoming
+from tests.bridge.records import GROUNDS, incoming
 from tests.bridge.who import a_desk_of_people, picture
 from tests.bridge.xmpp_stand_in import NOW, delivery, message
 
@@ -438,3 +439,30 @@ def test_all_of_it_is_announced(desk: Desk) -> None:
         told = disco.describe(transport, "").features
         assert {"jabber:iq:gateway", "jabber:iq:search", *cards} <= set(told)
         assert cards <= set(disco.describe(transport, "somebody").features)
+
+
+# --- the gateway's other name ---
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("<vCard xmlns='vcard-temp'/>", "get"),
+        ("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>", "get"),
+        (PROMPT.format(""), "get"),
+        (typed("tom@y.org"), "set"),
+        ("<query xmlns='jabber:iq:search'/>", "get"),
+    ],
+)
+async def test_the_gateway_answers_under_its_other_name_as_under_the_first(
+    wire: Wire, query: str, kind: str
+) -> None:
+    first, other = [tostring(await wire.ask(query, kind, to=to)) for to in (GATEWAY, f"help@{GATEWAY}")]
+    assert other == first
+
+
+async def test_a_sender_named_help_is_somebody_else(desk: Desk) -> None:
+    one = replace(incoming(sender="help", sender_name="HELP"), transport="sms", recipient="+15550001000")
+    await desk.store.do(recording.record_in, [one], {"sms": GROUNDS["sms"]}, 1.0)
+    (shown,) = await desk.outbox("xmpp:sms")
+    assert shown.sender == "help~@sms.localhost"

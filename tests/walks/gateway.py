@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, getaddresses, make_msgid
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,11 @@ async def world(
             here.assert_no_surprises()
         finally:
             sys.stdout.write(gateway.log_tail(60))  # pytest shows it when the walk fails
+
+
+def chat_with(*people: str) -> str:
+    """The JID of a chat with these (addresses, with or without a name), as a user may type it."""
+    return mail_contact(",".join(sorted(address for _, address in getaddresses(people))))
 
 
 def letter(

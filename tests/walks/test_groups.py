@@ -9,14 +9,9 @@ from bridge.addressing import to_local
 from bridge.demo.world import MAIL
 from tests.support.client import ChatUser, body_of, error_text
 from tests.support.mail import Received
-from tests.walks.gateway import AFTER_CRASH, World
+from tests.walks.gateway import AFTER_CRASH, World, chat_with
 
 JANA, TOM, EVA = "Jana Berg <jana@x.example>", "Tom Ray <tom@y.example>", "Eva Klein <eva@z.example>"
-
-
-def chat_with(*people: str) -> str:
-    """The JID of a chat with these, as a user may type it."""
-    return f"{to_local(','.join(sorted(address for _, address in getaddresses(people))))}@{MAIL}"
 
 
 async def mail_of(

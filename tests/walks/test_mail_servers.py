@@ -7,7 +7,7 @@ import pytest
 from bridge.demo.world import MAIL
 from tests.support.client import NotSeenError, body_of, error_text
 from tests.support.mail import client
-from tests.walks.gateway import ALICE, ALICE_JID, BOB, BOB_JID, MAIL_DOMAIN, World, letter
+from tests.walks.gateway import ALICE, ALICE_JID, BOB, BOB_JID, MAIL_DOMAIN, World, chat_with, letter
 
 
 async def test_a_smarthost_that_was_away_gets_everything_in_order_and_nobody_pays_with_an_attempt(
@@ -124,10 +124,12 @@ async def test_one_mail_to_two_of_us_reaches_both_and_its_repeat_neither(walk: W
 
     assert await asyncio.to_thread(hand_over) == {}
     assert await asyncio.to_thread(hand_over) == {}  # its sender never heard our first 250
-    for user in (mira, noor):
+    for user, other in zip((mira, noor), reversed(both), strict=True):
+        chat = chat_with(ALICE, other)
+        assert "to both of you" in body_of(await user.message_from(chat))
         await walk.write_mail(user, "and one more")
-        assert "to both of you" in body_of(await user.message_from(ALICE_JID))
         assert "and one more" in body_of(await user.message_from(ALICE_JID))
+        assert len(user.bodies_from(chat)) == 1
 
 
 async def test_a_conversation_keeps_its_thread_and_its_subject(walk: World) -> None:

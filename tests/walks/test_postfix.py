@@ -10,7 +10,7 @@ from bridge.demo.world import MAIL, mail_contact
 from tests.support.client import body_of, error_text
 from tests.support.mail import hand_in
 from tests.support.servers_mail import Postfix
-from tests.walks.gateway import ALICE, ALICE_JID, MAIL_DOMAIN, World, letter, world
+from tests.walks.gateway import ALICE, ALICE_JID, MAIL_DOMAIN, World, chat_with, letter, world
 
 StartPostfix = Callable[..., Postfix]
 
@@ -90,15 +90,17 @@ async def test_mail_comes_in_through_postfix(
         await walk.start()
         mira, noor = await walk.user(on=(MAIL,)), await walk.user("noor", on=(MAIL,))
         postfix = await between(start_postfix, walk, protocol=protocol)
-        ours = [walk.address_of(mira), f"nobody@{MAIL_DOMAIN}", walk.address_of(noor)]
+        owns = {user: walk.address_of(user) for user in (mira, noor)}
+        ours = [owns[mira], f"nobody@{MAIL_DOMAIN}", owns[noor]]
         mail = letter(ALICE, ", ".join(ours), "to two of you, and one who is not there")
         await asyncio.to_thread(hand_in, postfix.port, ALICE, ours, bytes(mail))
-        for user in (mira, noor):
-            assert "to two of you" in body_of(await user.message_from(ALICE_JID, within=20))
+        chats = {user: chat_with(ALICE, *(one for one in ours if one != own)) for user, own in owns.items()}
+        for user, chat in chats.items():
+            assert "to two of you" in body_of(await user.message_from(chat, within=20))
         bounce = (await walk.mail.now.arrived(1, within=20))[0]
         assert bounce.recipients == (ALICE,)
         assert bounce.sender in ("", "<>")
         assert f"nobody@{MAIL_DOMAIN}" in bounce.raw.decode()
         assert "5.1.1" in bounce.raw.decode()
         # Postfix has nothing left to try again.
-        assert len(mira.bodies_from(ALICE_JID)) == len(noor.bodies_from(ALICE_JID)) == 1
+        assert [len(user.bodies_from(chat)) for user, chat in chats.items()] == [1, 1]

@@ -67,6 +67,7 @@ async def test_carriers_that_refuse_are_told_in_words_and_the_code_kept_for_the_
     walk.carrier.fail(PLUMBER, Goes(("sent", "undelivered"), 30034))
     error = await mira.error_for(mira.say(PLUMBER_JID, "hello"))
     assert "not registered" in error_text(error)
+    assert error.xml.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}policy-violation") is not None
     assert "(30034)" in error_text(error)
 
 
