@@ -229,6 +229,8 @@ def build_transports(settings: Settings, memories: Memories, files: Filing) -> d
             proven_addresses=one.proven_addresses,
             helpers=settings.gateway.contact or tuple(f"xmpp:{jid}" for jid in settings.gateway.admins),
             kept_hours=settings.gateway.keep_bodies_days * 24,
+            # Else it takes an upload service, and whether there is one is not known yet.
+            exports=bool(settings.gateway.public_url) and settings.web.listen is not None,
         )
     return built
 
@@ -365,8 +367,9 @@ async def _web(
         if isinstance(one.adapter, TakesWebhooks)
     }
     probes = Probes(
-        readiness=_readiness(store, gateway, dispatcher, components, directory),
+        readiness=_readiness(store, gateway, dispatcher, components),
         measure=partial(_measure, store, components),
+        remarks={"address book": lambda: directory.trouble},
     )
     async with serving(
         settings.web.listen,
@@ -384,11 +387,7 @@ async def _web(
 
 
 def _readiness(
-    store: Store,
-    gateway: Gateway,
-    dispatcher: Dispatcher,
-    components: Mapping[str, Component],
-    directory: Directory,
+    store: Store, gateway: Gateway, dispatcher: Dispatcher, components: Mapping[str, Component]
 ) -> dict[str, Callable[[], Awaitable[str]]]:
     async def writable() -> str:
         try:
@@ -405,10 +404,7 @@ def _readiness(
         own = adapter.health() if isinstance(adapter, TellsHealth) else ""
         return own or dispatcher.paused().get(name, "")
 
-    async def read() -> str:
-        return directory.trouble
-
-    probes: dict[str, Callable[[], Awaitable[str]]] = {"database": writable, "address book": read}
+    probes: dict[str, Callable[[], Awaitable[str]]] = {"database": writable}
     for name, component in components.items():
         probes[f"xmpp {name}"] = partial(connected, component)
         probes[name] = partial(healthy, name)

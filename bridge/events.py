@@ -79,6 +79,7 @@ class Transport:
     strangers: str = "everyone"  # policy for unknown senders: everyone, ask or contacts
     helpers: tuple[str, ...] = ()  # URIs of whom to ask about this gateway (XEP-0157)
     kept_hours: int = 0  # how long texts and files are kept; 0: not told (XEP-0504)
+    exports: bool = False  # whether users can have a file of all that is kept of them (XEP-0504)
     proven_addresses: bool = False  # users may have an address of their own that a code has proven theirs
 
     @classmethod

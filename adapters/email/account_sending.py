@@ -14,7 +14,7 @@ from bridge.i18n import filled, tr
 from bridge.ports import Fate, Scope, Sent, TryLater
 
 _REST = 30.0  # seconds in which a server that could not be reached is left alone
-_UNREACHABLE = tr("Your mail server {host} cannot be reached just now. This is tried again by itself.")
+_UNREACHABLE = tr("Your mail server {host} cannot be reached just now. It will be tried again automatically.")
 _NO_LOGIN = tr("Your mail server {host} refuses your password. Type account password to give the new one.")
 
 

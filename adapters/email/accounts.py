@@ -50,7 +50,7 @@ _WRONG_PASSWORD = tr(
 )
 _AWAY = tr(
     "Your mail server {host} cannot be reached for some time now ({why}). Mail waits there, and nothing is "
-    "lost. This is tried again by itself."
+    "lost. It will be tried again automatically."
 )
 _LOST_KEY = tr(
     "✗ The password of your mail account {address} cannot be read any more. Please bring it again."

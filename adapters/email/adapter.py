@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 _MEGABYTE = 1_000_000
 _WITH_FILES = 2  # mails with files at a time: each is in memory as a whole
-_NO_ACCOUNT = tr("Your mail account is not at hand here just now. This is tried again by itself.")
+_NO_ACCOUNT = tr("Your mail account is not at hand here just now. It will be tried again automatically.")
 _NO_LONGER = tr(
     "Your mail account {address} is not here any more, so this was not sent. Send it again: it goes from "
     "the address that you have now."

@@ -22,9 +22,9 @@ _NEEDS_UTF8 = tr(
     "{rcpt} or your own address has letters outside ASCII before the @, "
     "and the mail server on the way does not take those. Use another address."
 )
-_UNREACHABLE = tr("Our mail server cannot be reached just now. This is tried again by itself.")
-_BROKE_OFF = tr("The mail server broke off in the middle. This is tried again by itself.")
-_NOT_OUR_TURN = tr("Our mail server does not take our mail just now. This is tried again by itself.")
+_UNREACHABLE = tr("Our mail server cannot be reached just now. It will be tried again automatically.")
+_BROKE_OFF = tr("The mail server broke off in the middle. It will be tried again automatically.")
+_NOT_OUR_TURN = tr("Our mail server does not take our mail just now. It will be tried again automatically.")
 _GO_ON = 354
 
 

@@ -176,7 +176,7 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 def _no_connection(smarthost: Smarthost, error: Exception) -> NoConnection:
     where = f"{smarthost.host}:{smarthost.port}"
-    sentence = tr("Our mail server cannot be reached just now. This is tried again by itself.")
+    sentence = tr("Our mail server cannot be reached just now. It will be tried again automatically.")
     match error:
         case SMTPAuthenticationError():
             remedy = f"{where} refused our login ({error.code}): check username and password under outbound"

@@ -8,6 +8,7 @@ Keys of the memory:
 - `quota/JID/DAY`       segments and new numbers of a user
 - `pace/NUMBER`         when our number's next segment may go
 - `turn/DELIVERY`       when a text's turn is, or that it has been handed to the provider
+- `over/MESSAGE`        the first part of a long text was over a quota: the others don't go either
 """
 
 from collections.abc import Callable, Mapping
@@ -54,11 +55,13 @@ class Ask:
     pool: str
     jid: str
     segments: int
+    counted: int  # segments that the day's quota is charged: a whole message's with its first part
     rate: float  # segments a second from this sender; 0: at once
     first: bool  # nothing was exchanged with the contact before
     heard_at: float  # when the contact last wrote; 0: not lately
     recorded_at: float
     now: float
+    over: str = ""  # the key of that name, for a text of several parts
 
     @property
     def turn(self) -> str:
@@ -86,7 +89,8 @@ class Ask:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return self.turn, self.stop, self.pause, self.loop, self.quota, self.pace
+        keys = self.turn, self.stop, self.pause, self.loop, self.quota, self.pace
+        return (*keys, self.over) if self.over else keys
 
 
 @lru_cache(maxsize=16)
@@ -127,9 +131,10 @@ def decide(ask: Ask, limits: Limits, known: Known) -> tuple[Writes, Decision]:
     for step in (_loop, _quota, _pace):
         refusal = step(ask, limits, known, writes)
         if refusal is not None:
-            # Only the guard against loops remembers that it has refused.
-            kept = {key: kept for key, kept in writes.items() if key == ask.loop}
-            return (kept if isinstance(refusal, Looping) else {}), refusal
+            # What is refused is not counted; the guard against loops remembers that it has refused, and
+            # half a text is worse than none.
+            remembered = ask.loop if isinstance(refusal, Looping) else ask.over
+            return {key: kept for key, kept in writes.items() if key == remembered}, refusal
     turn_now = writes[ask.turn]
     at = turn_now.value.get("at") if turn_now is not None else None
     return writes, Go() if at is None else _wait(at - ask.now)
@@ -195,16 +200,29 @@ def _looping() -> Looping:
 
 def _quota(ask: Ask, limits: Limits, known: Known, writes: Writes) -> Refused | None:
     used = known.get(ask.quota, {"segments": 0, "new": 0})
-    segments, new = used["segments"] + ask.segments, used["new"] + ask.first
+    # A number that nothing has reached yet stays a new one, but counts once a day.
+    met = used.get("met", [])
+    fresh = ask.first and ask.contact not in met
+    segments, new = used["segments"] + ask.counted, used["new"] + fresh
+    over = known.get(ask.over, "")
     if limits.segments_per_day and segments > limits.segments_per_day:
-        return _used_up(trn("{number} text segment", "{number} text segments", limits.segments_per_day))
-    if limits.new_numbers_per_day and ask.first and new > limits.new_numbers_per_day:
-        return _used_up(trn("{number} new number", "{number} new numbers", limits.new_numbers_per_day))
-    writes[ask.quota] = Kept({"segments": segments, "new": new}, 2 * DAY)
+        over = "segments"
+    elif limits.new_numbers_per_day and fresh and new > limits.new_numbers_per_day:
+        over = "new"
+    if over:
+        if ask.over:
+            writes[ask.over] = Kept(over, 2 * DAY)
+        return _used_up(over, limits)
+    if fresh and limits.new_numbers_per_day:
+        met = [*met, ask.contact]
+    writes[ask.quota] = Kept({"segments": segments, "new": new, "met": met}, 2 * DAY)
     return None
 
 
-def _used_up(what: Phrase) -> Refused:
+def _used_up(over: str, limits: Limits) -> Refused:
+    what: Phrase = trn("{number} text segment", "{number} text segments", limits.segments_per_day)
+    if over == "new":
+        what = trn("{number} new number", "{number} new numbers", limits.new_numbers_per_day)
     return Refused(
         tr(
             "That is more than the {what} that you may write to in a day. It starts anew at midnight (UTC); "

@@ -157,33 +157,44 @@ class Sender:
         shared = self._shared
         rate = shared.settings.segments_per_second
         now = shared.clock()
+        here = segments.measure(text.body).segments
+        uid = delivery.message.uid if delivery.message is not None and delivery.parts > 1 else ""
         ask = Ask(
             delivery=delivery.id,
             sender=delivery.sender,
             contact=delivery.recipient,
             pool=shared.pool(delivery.sender),
             jid=delivery.sender_jid,
-            segments=segments.measure(text.body).segments,
+            segments=here,
+            counted=self._counted(delivery) if uid else here,
             rate=guards.usual_rate(delivery.sender) if rate is None else rate,
             first=await self._is_first(delivery, inbox),
             heard_at=shared.heard.get((delivery.sender, delivery.recipient), 0.0),
             recorded_at=delivery.recorded_at,
             now=now,
+            over=f"over/{uid}" if uid else "",
         )
         decision: guards.Decision = await shared.context.memory.change(
             ask.keys, partial(guards.decide, ask, self._limits)
         )
         return decision
 
+    def _counted(self, delivery: Delivery) -> int:
+        """What a long text is charged: all of it with its first part, so that it goes whole or not."""
+        if delivery.part > 1:
+            return 0
+        return sum(segments.measure(piece).segments for piece in self._pieces(delivery))
+
     async def _is_first(self, delivery: Delivery, inbox: Inbox) -> bool:
         message = delivery.message
         if message is None or delivery.part > 1 or message.conversation_id in self._met:
             return False
-        first = await inbox.opens(message)
+        if await inbox.opens(message):
+            return True  # and so is the next one, if this one does not go
         self._met[message.conversation_id] = None
         if len(self._met) > _MOST_PAIRS:
             self._met.popitem(last=False)
-        return first
+        return False
 
     def _told(self, delivery: Delivery, decision: TryLater | Refused) -> Fate:
         if isinstance(decision, Looping):

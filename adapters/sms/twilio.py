@@ -1,27 +1,16 @@
 """Twilio's Messages API, by its official client on an HTTP client of ours. Decides no address and
 keeps no record: one text in, one fate out.
-
-The package's own HTTP client ignores its timeout and repeats the POST on a 5xx, three texts for one;
-ours has one total timeout and never repeats.
 """
 
 import asyncio
-import base64
-import json
-import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
-from twilio.http import AsyncHttpClient
-from twilio.http.response import Response
 from twilio.rest import Client
 
 from adapters.sms import forms, refusals
@@ -38,13 +27,11 @@ from adapters.sms.provider import (
     Text,
 )
 from adapters.sms.settings import SmsSettings
+from adapters.sms.twilio_http import HttpClient, NotReached, Throttled, absolute, basic
 from bridge import fetching
 from bridge.i18n import tr
 from bridge.ports import Fate, MaybeSent, Scope, Sent, TryLater
 
-_OFFICIAL = "https://api.twilio.com"
-_LONGEST_ANSWER = 2**20  # bytes
-_LONGEST_WAIT = 3600.0  # seconds that a Retry-After may ask for
 _CONNECT_SECONDS = 5.0
 _LISTED = 50  # texts between two numbers that are looked through for one in doubt
 _PAGE, _POLLED = 200, 1000  # texts in one answer, and in one look at what came
@@ -55,19 +42,6 @@ _NO_SOUND_ANSWER = "Twilio's API breaks off or answers with a fault; what became
 _LINE_BROKE = tr(
     "The line to the SMS provider broke while it was taking this text; whether it goes is being found out."
 )
-
-
-class _NotReached(Exception):
-    """No connection came about: nothing has been sent."""
-
-
-class _Throttled(Exception):
-    """429, with what the client's exceptions leave out: for how long."""
-
-    def __init__(self, code: int, retry_after: float | None) -> None:
-        super().__init__(code, retry_after)
-        self.code = code
-        self.retry_after = retry_after
 
 
 class Twilio:
@@ -84,7 +58,7 @@ class Twilio:
         port = f":{own.port}" if own.port else ""
         # What the settings name may stand in a private network; where it redirects to may not.
         self._allowed = (own.netloc, *(host + port for host in settings.media_allow))
-        self._login = _basic(settings.account_sid, settings.auth_token.get_secret_value())
+        self._login = basic(settings.account_sid, settings.auth_token.get_secret_value())
         self._troubles: dict[str, str] = {}  # sentences for the admin, by our number; "" is the account
 
     @property
@@ -96,10 +70,10 @@ class Twilio:
         """POST the text, once. Never raises for what the far end does."""
         try:
             made = await self._client.messages.create_async(**_parameters(text, self._service))
-        except _NotReached:
+        except NotReached:
             self._troubles[""] = "Twilio's API can't be reached: check api_url and the network. Texts wait."
             return TryLater(_NOBODY_ANSWERED, scope=Scope.OUTLET)
-        except _Throttled as busy:
+        except Throttled as busy:
             return refusals.after_answer(429, busy.code, busy.retry_after)
         except (TwilioRestException, TwilioServiceException) as error:
             return self._after_refusal(text.sender, int(error.status), refusals.known_code(error.code))
@@ -158,9 +132,7 @@ class Twilio:
             lambda: self._client.messages(message.sid).media.list_async(limit=forms.MOST_FILES)
         )
         return [
-            Media(
-                absolute(self._api_url, str(one.uri).removesuffix(".json")), str(one.content_type or "")
-            )
+            Media(absolute(self._api_url, one.uri).removesuffix(".json"), str(one.content_type or ""))
             for one in found
         ]
 
@@ -194,24 +166,29 @@ class Twilio:
         if not wanted:
             raise OSError("gateway.public_url is not set: the provider could not reach us. Set it first.")
         try:
-            found = [await self._set_up_one(number, wanted, apply=apply) for number in self._numbers]
+            there = {number: await self._number(number) for number in self._numbers}
+            if missing := [number for number, one in there.items() if one is None]:
+                said = ", ".join(missing)
+                raise OSError(f"The account has no number {said}: get it there, or take it out of numbers.")
+            found = [await self._set_up_one(one, wanted, apply=apply) for one in there.values()]
         except NotListed as error:
             raise OSError(
                 f"The SMS provider could not be asked ({error}): check account_sid, auth_token and api_url."
             ) from error
         return [line for line in found if line]
 
-    async def _set_up_one(self, number: str, wanted: str, *, apply: bool) -> str:
+    async def _number(self, number: str) -> Any:
+        """One of our numbers as the account has it, or None."""
         numbers = self._client.incoming_phone_numbers
         found = await self._asked(lambda: numbers.list_async(phone_number=number, limit=1))
-        if not found:
-            return f"{number}: the account has no such number"
-        (one,) = found
+        return found[0] if found else None
+
+    async def _set_up_one(self, one: Any, wanted: str, *, apply: bool) -> str:
         if (one.sms_url, str(one.sms_method)) == (wanted, "POST"):
             return ""
         if apply:
             await self._asked(lambda: one.update_async(sms_url=wanted, sms_method="POST"))
-        return f"{number}: texts go to {one.sms_url or 'nobody'}, not to {wanted}"
+        return f"{one.phone_number}: texts go to {one.sms_url or 'nobody'}, not to {wanted}"
 
     async def _list(self, **filters: Any) -> list[Any]:
         found = await self._asked(lambda: self._client.messages.list_async(**filters))
@@ -221,7 +198,7 @@ class Twilio:
         """Raises NotListed for whatever the far end does."""
         try:
             return await question()
-        except (_NotReached, _Throttled, TwilioException) as error:
+        except (NotReached, Throttled, TwilioException) as error:
             raise NotListed(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NotListed(type(error).__name__) from error
@@ -261,57 +238,12 @@ async def connected(settings: SmsSettings) -> AsyncIterator[Twilio]:
         client = Client(
             settings.account_sid,
             settings.auth_token.get_secret_value(),
-            http_client=_HttpClient(session, settings.api_url),
+            http_client=HttpClient(session, settings.api_url),
             environment=_NO_ENVIRONMENT,
         )
         # The first touch imports what the client is made of, 66 ms: not on the way of a first text.
         await asyncio.to_thread(getattr, client, "messages")
         yield Twilio(client, settings)
-
-
-class _HttpClient(AsyncHttpClient):  # type: ignore[misc]  # the package has no types
-    """What Twilio's client speaks through: a real timeout, no retries, the settings' base URL."""
-
-    def __init__(self, session: aiohttp.ClientSession, api_url: str) -> None:
-        super().__init__(logging.getLogger("twilio.passerelle"), True)
-        self._session = session
-        self._api_url = api_url
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        **_settled: object,  # its timeout and redirects: the session has ours
-    ) -> Response:
-        sent_headers = dict(headers or {})
-        if auth:
-            sent_headers["Authorization"] = _basic(*auth)
-        try:
-            async with self._session.request(
-                method,
-                absolute(self._api_url, url.removeprefix(_OFFICIAL)),
-                params=_flat(params),
-                data=_form(data) if method == "POST" else None,
-                headers=sent_headers,
-                allow_redirects=False,
-            ) as answer:
-                body = await _read(answer)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _NotReached from error
-        if answer.status == 429:
-            raise _Throttled(_code_in(body), _retry_after(answer.headers.get("Retry-After", ""), time.time()))
-        return Response(answer.status, body, answer.headers)
-
-
-def absolute(api_url: str, path: str) -> str:
-    """The URL of a path of the API's. Where the API stands below a path of its own, as at SignalWire, its
-    answers name pages and files with that path, and the client, which knows Twilio's API, without."""
-    base = urlsplit(api_url).path
-    return api_url + (path.removeprefix(base) if base and path.startswith(f"{base}/") else path)
 
 
 def _parameters(text: Text, service: str) -> dict[str, Any]:
@@ -344,58 +276,3 @@ def _listed(message: Any) -> Listed:
 
 def _seconds(moment: datetime | None) -> float:
     return moment.timestamp() if moment else 0.0
-
-
-def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
-
-
-def _flat(pairs: Mapping[str, object] | None) -> list[tuple[str, str]] | None:
-    """Parameters as text, those with several values repeated."""
-    if pairs is None:
-        return None
-    return [
-        (name, str(item))
-        for name, value in pairs.items()
-        for item in (value if isinstance(value, list | tuple) else (value,))
-    ]
-
-
-def _form(pairs: Mapping[str, object] | None) -> bytes:
-    """Parameters as a form. Their names need no quoting, and numbers have been quoted before."""
-    return "&".join(
-        f"{name}={_quoted_number(value) if name in _NUMBERS else quote_plus(value)}"
-        for name, value in _flat(pairs) or ()
-    ).encode("ascii")
-
-
-_NUMBERS = frozenset({"To", "From"})
-_quoted_number = lru_cache(maxsize=2048)(quote_plus)
-
-
-async def _read(answer: aiohttp.ClientResponse) -> str:
-    body = b""
-    async for chunk in answer.content.iter_chunked(2**16):
-        body += chunk
-        if len(body) > _LONGEST_ANSWER:
-            raise aiohttp.ClientPayloadError("an answer of over 1 MiB")
-    return body.decode("utf-8", "replace")
-
-
-def _code_in(body: str) -> int:
-    try:
-        payload = json.loads(body)
-    except ValueError:
-        return 0
-    return refusals.known_code(payload.get("code")) if isinstance(payload, dict) else 0
-
-
-def _retry_after(value: str, now: float) -> float | None:
-    """Seconds that a Retry-After header (RFC 9110, section 10.2.3) asks for; None without a sound one."""
-    try:
-        seconds = (
-            float(value) if value.strip().isdecimal() else parsedate_to_datetime(value).timestamp() - now
-        )
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT)

@@ -94,7 +94,7 @@ async def _leave_steps(context: Context, values: Values) -> Step | None:
     goes = await context.services.wishes.belongings(line)
     own = [one.address for one in await context.services.wishes.numbers.held(line)]
     text = tr(
-        "This goes: your address {address}, {contacts}, {messages}. {unsent}It cannot be undone.",
+        "This will be removed: your address {address}, {contacts}, {messages}. {unsent}It cannot be undone.",
         address=", ".join(own),
         contacts=trn("{number} contact", "{number} contacts", goes.contacts),
         messages=trn("{number} message", "{number} messages", goes.messages),
@@ -270,7 +270,7 @@ async def _pause(context: Context, values: Values) -> Reply:
 
 async def _resume(context: Context, values: Values) -> Reply:
     await context.services.wishes.choose(context.transport, context.jid, PAUSED, "")
-    return Reply(tr("Here we go again; what came meanwhile follows."))
+    return Reply(tr("On again; what came meanwhile follows."))
 
 
 REGISTER = Command(

@@ -34,10 +34,10 @@ _LABELS: Mapping[str, Phrase] = {
     "address": tr("Your email address"),
     PASSWORD: tr("Password, or an app password if your provider wants one"),
     "username": tr("Login name, if it is not the address"),
-    "imap_host": tr("IMAP server, if it is not found by itself"),
+    "imap_host": tr("IMAP server, if it is not found automatically"),
     "imap_port": tr("IMAP port"),
     "imap_tls": tr("Encryption of IMAP"),
-    "smtp_host": tr("SMTP server, if it is not found by itself"),
+    "smtp_host": tr("SMTP server, if it is not found automatically"),
     "smtp_port": tr("SMTP port"),
     "smtp_tls": tr("Encryption of SMTP"),
     "smtp_username": tr("Login name for sending, if it is another"),
@@ -80,7 +80,7 @@ async def _choice(context: Context) -> Step:
     offered = [Choice(BRING, tr("Use a mail account of mine here")), Choice(PROVE, tr("Type the code in"))]
     if known is not None:
         offered += [
-            Choice(SHOW, tr("How it goes with it")),
+            Choice(SHOW, tr("See whether it works")),
             Choice(RENEW, tr("It has another password")),
             Choice(REMOVE, tr("Use it here no longer")),
         ]
@@ -262,7 +262,7 @@ async def _show(context: Context) -> Reply:
 
 ACCOUNT = Command(
     ("account", "mailbox"),
-    tr("Use a mail account of your own here, or see how it goes with it."),
+    tr("Use a mail account of your own here, or see whether it works."),
     _run,
     _steps,
     usage=USAGE,

@@ -66,7 +66,7 @@ async def _delete_steps(context: Context, values: Values) -> Step | None:
         if summary is None:
             raise Refused(tr("{who} is not registered.", who=jid))
         text = tr(
-            "{who} has {contacts} and {messages}; all of it goes.",
+            "{who} has {contacts} and {messages}; all of it will be removed.",
             who=summary.jid,
             contacts=trn("{number} contact", "{number} contacts", summary.contacts),
             messages=trn("{number} message", "{number} messages", summary.messages),

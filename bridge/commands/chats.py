@@ -66,7 +66,11 @@ async def _mute(context: Context, values: Values) -> Reply:
     if not until:
         return Reply(tr("Muted: what {who} writes is kept until you unmute.", who=who))
     told = (
-        tr("Muted until {time}: what {who} writes comes then. /unmute ends it.", who=who, time=clock_time(until))
+        tr(
+            "Muted until {time}: what {who} writes comes then. /unmute ends it.",
+            who=who,
+            time=clock_time(until),
+        )
         if context.local
         else tr("Muted until {time}: what {who} writes comes then.", who=who, time=clock_time(until))
     )

@@ -3,7 +3,19 @@
 from urllib.parse import urlsplit
 
 from bridge.carddav import Login
-from bridge.commands.model import Choice, Command, Context, Field, Kind, Partial, Refused, Reply, Step, Values
+from bridge.commands.model import (
+    Choice,
+    Command,
+    Context,
+    Field,
+    Invalid,
+    Kind,
+    Partial,
+    Refused,
+    Reply,
+    Step,
+    Values,
+)
 from bridge.i18n import tr, trn
 from bridge.importing import Counted, Importing, told_of
 

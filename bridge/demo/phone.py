@@ -91,9 +91,8 @@ class TwilioStandIn:
     """One account with its numbers, each with the web-hook that its inbound texts go to.
 
     `check` sees every exchange with the API, `latency` answers how long a request takes to arrive, in
-    seconds; `pause` lies before each status; `tries` is how often a web-hook is posted until a 2xx.
-    `base` is a path that the API stands below, and `signing_key` what web-hooks are signed with, where
-    that is not the token: SignalWire has both.
+    seconds; `pause` lies before each status; `tries` is how often a web-hook is posted until a 2xx. Like
+    SignalWire with a `base`, a path that the API stands below, and a `signing_key` for web-hooks.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class TwilioStandIn:
         self._shelves = Shelves(account_sid, self.texts, self.numbers, base)
         self._token = auth_token
         self._base = base
-        self._signing_key = signing_key
+        self._signed = ("SignalWire", signing_key) if signing_key else ("Twilio", auth_token)
         self._check = check
         self.latency = latency
         self._pause = pause
@@ -373,10 +372,6 @@ class TwilioStandIn:
                 code = way.error_code if failed else None
                 await self.post(text.status_callback, status_form(text, status, code))
 
-    @property
-    def _signature_header(self) -> str:
-        return "X-SignalWire-Signature" if self._signing_key else "X-Twilio-Signature"
-
     def _show(self, text: Text) -> None:
         bubble = Bubble(text.body, text.sender, False, datetime.now(UTC), text.media)
         self.phone(text.recipient).screen.append(bubble)
@@ -387,7 +382,7 @@ class TwilioStandIn:
         if not self.reachable:
             return Post(url, form, 0, "")
         headers = {
-            self._signature_header: signature(self._signing_key or self._token, url, form),
+            f"X-{self._signed[0]}-Signature": signature(self._signed[1], url, form),
             "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         }
         try:

@@ -82,6 +82,7 @@ class Gateway:
         self.add_contact = members.add_contact
         self.drop_contact = members.drop_contact
         self.contacts_of = members.contacts_of
+        self.contacts_after = members.contacts_after
 
         self.address_of = house.address_of
         self.carry_out = Carrying(house, self.changes, self.sources, members.admit).carry_out

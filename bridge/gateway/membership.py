@@ -173,9 +173,13 @@ class Membership:
         address = self._house.address_of(transport, local)
         await self._store.do(people.unsubscribe, transport, jid, address.canonical)
 
-    async def contacts_of(self, transport: str, jid: str) -> list[Contact]:
-        """Those whose presence the user sees."""
-        return await self._store.look(people.contacts_of, transport, jid)
+    async def contacts_of(self, transport: str, jid: str, locals_: Sequence[str] = ()) -> list[Contact]:
+        """Those whose presence the user sees; of these nodes, if some are named."""
+        return await self._store.look(people.contacts_of, transport, jid, locals_)
+
+    async def contacts_after(self, transport: str, jid: str, after: int, most: int) -> list[Contact]:
+        """The same piece by piece, by their ids."""
+        return await self._store.look(people.contacts_after, transport, jid, after, most)
 
 
 def _tidy(name: str) -> str:

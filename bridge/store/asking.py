@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, update
 
 from bridge.model import DeliveryId, Direction, Kind, State
+from bridge.store.envelopes import UNDONE
 from bridge.store.rows import Lane
 from bridge.store.tables import deliveries, messages
-from bridge.store.telling import Told, tell
+from bridge.store.telling import ERROR, Told, tell
 
 UNREPORTED = "unreported"  # the code of a delivery whose receipt went without a report
 _BITE = 500
@@ -39,9 +40,12 @@ def recorded(connection: Connection, transport: str, remote_ids: Sequence[str]) 
 
 
 def opens(connection: Connection, conversation_id: int, message_id: int) -> bool:
-    """Whether a message is the first of its conversation."""
+    """Whether nothing was exchanged in a conversation before a message: what was refused or taken back
+    does not count."""
     before = select(messages.c.id).where(
-        messages.c.conversation_id == conversation_id, messages.c.id < message_id
+        messages.c.conversation_id == conversation_id,
+        messages.c.id < message_id,
+        messages.c.told.not_in((UNDONE, ERROR)),
     )
     return connection.execute(before.limit(1)).first() is None
 

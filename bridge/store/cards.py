@@ -23,7 +23,7 @@ from bridge.addressing import to_local
 from bridge.model import Address, Attachment, Contact, ContactId, UserId
 from bridge.policy import ALLOWED, BLOCKED
 from bridge.store import blobs
-from bridge.store.conversations import ensure_contact
+from bridge.store.conversations import contact_of, ensure_contact
 from bridge.store.rows import insert_new
 from bridge.store.tables import blobs as pictures
 from bridge.store.tables import (
@@ -130,17 +130,7 @@ def _photo(row: Row[Any]) -> Photo | None:
 
 
 def _profile(row: Row[Any]) -> Profile:
-    contact = Contact(
-        ContactId(row.id),
-        UserId(row.user_id),
-        row.transport,
-        row.address,
-        row.original,
-        row.local,
-        row.name,
-        row.subscribed,
-        row.photo_hash or "",
-    )
+    contact = contact_of(row, row.photo_hash or "")
     return Profile(contact, row.called, row.note or "", _photo(row))
 
 
@@ -248,16 +238,13 @@ def wearers(connection: Connection, transport: str, recipient: str, address: str
     )
     return [
         Wearer(
-            Contact(
-                ContactId(row.id), UserId(row.user_id), row.transport, row.address, row.original,
-                row.local, row.name, row.subscribed,
-            ),
+            contact_of(row),
             row.jid,
             row.photo_hash or "",
             row.photo_from or "",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def wear(

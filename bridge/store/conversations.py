@@ -8,7 +8,7 @@ from sqlalchemy import Connection, cast, insert, select
 from sqlalchemy.types import String
 
 from bridge.addressing import to_local
-from bridge.model import Address
+from bridge.model import Address, Contact, ContactId, UserId
 from bridge.store.many import among
 from bridge.store.rows import insert_new
 from bridge.store.tables import contacts, conversation_contacts, conversations, members
@@ -169,6 +169,21 @@ def _make_conversations(
         ).scalar_one_or_none()
         if made is not None:
             connection.execute(insert(conversation_contacts).values(conversation_id=made, contact_id=contact))
+
+
+def contact_of(row: Any, photo: str = "") -> Contact:
+    """A contact from a row with all columns of its table; `photo` is the hash of its picture."""
+    return Contact(
+        ContactId(row.id),
+        UserId(row.user_id),
+        row.transport,
+        row.address,
+        row.original,
+        row.local,
+        row.name,
+        row.subscribed,
+        photo,
+    )
 
 
 def ensure_contact(

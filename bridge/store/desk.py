@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, true, update
 
-from bridge.model import Attachment, Contact, ContactId, Direction, State, UserId
+from bridge.model import Attachment, Contact, Direction, State
 from bridge.options import PROOF
+from bridge.store.conversations import contact_of
 from bridge.store.floods import SHOW
 from bridge.store.rows import pack, unpack
 from bridge.store.tables import (
@@ -89,18 +90,8 @@ def known(connection: Connection, transport: str, jid: str, address: str = "") -
 
 
 def _known(row: Any) -> Known:
-    contact = Contact(
-        ContactId(row.id),
-        UserId(row.user_id),
-        row.transport,
-        row.address,
-        row.original,
-        row.local,
-        row.name,
-        row.subscribed,
-    )
     several = bool(row.size or row.list_name)
-    return Known(contact, row.standing, row.muted, row.muted_until, several)
+    return Known(contact_of(row), row.standing, row.muted, row.muted_until, several)
 
 
 def rename(connection: Connection, contact_id: int, name: str) -> None:

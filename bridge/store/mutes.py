@@ -7,7 +7,7 @@ that is due later. No timer is in memory.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from bridge.model import Kind, State
 from bridge.policy import Admission
@@ -66,9 +66,9 @@ def unmute(connection: Connection, chat: Chat, now: float, *, several: bool) -> 
     connection.execute(
         update(contacts).where(contacts.c.id == chat.contact_id).values(muted=False, muted_until=0.0)
     )
-    lanes = _due(connection, chat, now)
     if several:
         _keep_rest(connection, chat)
+    lanes = _due(connection, chat, now)
     return floods.kept(connection, chat), lanes
 
 
@@ -83,11 +83,15 @@ def _due(connection: Connection, chat: Chat, now: float) -> list[Lane]:
 
 
 def _keep_rest(connection: Connection, chat: Chat) -> None:
-    """All but the first few that are kept without another word wait to be shown."""
-    ids = floods.held_for(connection, chat, "")
+    """All but the first few that are kept without another word, or until a time, wait to be shown."""
+    parked = connection.execute(select(deliveries.c.message_id).where(_parked(chat)).distinct())
+    ids = sorted({*floods.held_for(connection, chat, ""), *parked.scalars()})
     if ids[FOLLOW:]:
-        rest = deliveries.c.message_id.in_(ids[FOLLOW:]) & (deliveries.c.state == State.HELD)
-        connection.execute(update(deliveries).where(rest).values(waits_for=floods.SHOW))
+        kept = (deliveries.c.state == State.HELD) | _parked(chat)
+        rest = deliveries.c.message_id.in_(ids[FOLLOW:]) & kept
+        connection.execute(
+            update(deliveries).where(rest).values(state=State.HELD, waits_for=floods.SHOW, hold_until=0.0)
+        )
 
 
 def _parked(chat: Chat) -> Any:

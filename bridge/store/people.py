@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from bridge.model import Address, Contact, ContactId, Line, LineId, UserId
+from bridge.model import Address, Contact, Line, LineId, UserId
 from bridge.policy import ALLOWED
 from bridge.store import own_addresses, rosters
 from bridge.store.cards import LISTED, PHOTO_HASH
-from bridge.store.conversations import ensure_contact
+from bridge.store.conversations import contact_of, ensure_contact
 from bridge.store.rows import hash_key, insert_new, unpack
 from bridge.store.tables import (
     cards,
@@ -209,28 +209,27 @@ _CONTACTS = (
     .outerjoin(cards, cards.c.contact_id == contacts.c.id)
     .outerjoin(directory, LISTED)
 )
+_SEEN = _CONTACTS.where(contacts.c.subscribed)
 
 
 def _contact(row: Any) -> Contact:
-    return Contact(
-        ContactId(row.id),
-        UserId(row.user_id),
-        row.transport,
-        row.address,
-        row.original,
-        row.local,
-        row.name,
-        row.subscribed,
-        row.photo_hash or "",
-    )
+    return contact_of(row, row.photo_hash or "")
 
 
-def contacts_of(connection: Connection, transport: str, jid: str) -> list[Contact]:
-    """The contacts whose presence a user sees."""
-    rows = connection.execute(
-        _CONTACTS.where(contacts.c.transport == transport, users.c.jid == jid, contacts.c.subscribed)
-    )
-    return [_contact(row) for row in rows]
+def contacts_of(
+    connection: Connection, transport: str, jid: str, locals_: Sequence[str] = ()
+) -> list[Contact]:
+    """The contacts whose presence a user sees; of those with these nodes in their JIDs, if some are named."""
+    query = _SEEN.where(contacts.c.transport == transport, users.c.jid == jid)
+    if locals_:
+        query = query.where(contacts.c.local.in_(locals_))
+    return [_contact(row) for row in connection.execute(query)]
+
+
+def contacts_after(connection: Connection, transport: str, jid: str, after: int, most: int) -> list[Contact]:
+    """The same piece by piece: the first that come after this contact's id."""
+    query = _SEEN.where(contacts.c.transport == transport, users.c.jid == jid, contacts.c.id > after)
+    return [_contact(row) for row in connection.execute(query.order_by(contacts.c.id).limit(most))]
 
 
 def subscribe(

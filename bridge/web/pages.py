@@ -31,6 +31,8 @@ class Probes:
 
     readiness: Mapping[str, Callable[[], Awaitable[str]]] = field(default_factory=dict)  # by part
     measure: Callable[[], Awaitable[None]] = _nothing  # brings the gauges up to date
+    # By part: what an admin should mend though the gateway does its work without it; a sentence, or nothing.
+    remarks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
 
 class Pages:
@@ -67,7 +69,8 @@ class Pages:
 
     async def _health(self) -> WebResponse:
         # Being answered at all shows that the process lives and its event loop turns.
-        return _text(200, "alive")
+        told = {part: remark() for part, remark in self._probes.remarks.items()}
+        return _text(200, "\n".join(["alive", *(f"{part}: {one}" for part, one in told.items() if one)]))
 
     async def _readiness(self) -> WebResponse:
         parts = list(self._probes.readiness)

@@ -17,7 +17,8 @@ from bridge.xmpp.arrivals import Arrivals, Signs
 from bridge.xmpp.blocking import BlockDesk, Blocking
 from bridge.xmpp.presence import Presence, show_of
 from bridge.xmpp.privilege import Privilege
-from bridge.xmpp.rosters import QUERY, Asks, Rosters
+from bridge.xmpp.roster_items import QUERY
+from bridge.xmpp.rosters import Asks, Rosters
 from bridge.xmpp.stanzas import Reading
 from bridge.xmpp.watching import Watch
 

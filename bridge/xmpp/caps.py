@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bridge.xmpp import xml
 
 NAMESPACE = "http://jabber.org/protocol/caps"
-NODE = "https://passerelle.example/caps"  # names the program; nobody looks there
+NODE = "urn:uuid:7d0a5a0c-6c0e-4a57-9d1c-1f0a6a3fb2c4"  # names the program, for good; it has no site yet
 
 Identity = tuple[str, str, str, str]  # category, type, xml:lang, name
 Form = tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]  # FORM_TYPE; names and values of its other fields

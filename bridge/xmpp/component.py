@@ -19,12 +19,9 @@ from bridge.commands.services import Services
 from bridge.events import Asked, ClientError, Denied, Event, Retracted, Transport, Written
 from bridge.gateway import Gateway
 from bridge.model import Contact
-from bridge.xmpp import adhoc, errors, prompts, registration, search, stanzas, words, xml
+from bridge.xmpp import errors, requests, stanzas, words, xml
 from bridge.xmpp.acquaintance import Acquaintance
-from bridge.xmpp.adhoc import AdHoc
 from bridge.xmpp.bot import Bot
-from bridge.xmpp.cards import CardDesk
-from bridge.xmpp.disco import Disco
 from bridge.xmpp.outlet import Places
 from bridge.xmpp.pipeline import Pipeline
 from bridge.xmpp.privilege import Privilege
@@ -109,26 +106,11 @@ class Component(Sending):
         self._bot = Bot(transport, gateway, services, self, self._presence, rosters, self._pipeline)
         gateway.newcomer[transport.name] = self._bot.welcome
         rosters.welcome = self._bot.welcome_late
-        registrar = registration.Registration(transport, gateway, self, self._bot)
-        # Requests of our own, by payload. The place for searches, gateway prompts.
-        self._requests: dict[str, Callable[[Element], Awaitable[None]]] = {
-            registration.QUERY: registrar.handle
-        }
-        self._requests[prompts.QUERY] = prompts.Prompts(
-            transport, gateway, services, self, lambda: self.acquaintance.trouble()
-        ).handle
-        self._requests |= self.acquaintance.requests()
+        self._requests = requests.answered(transport, gateway, services, self, self._bot, self.acquaintance)
         if services is not None:
             known = services.wishes.cards
-            self._requests |= CardDesk(transport, gateway, known, self).requests()
             known.changed.setdefault(transport.name, []).append(self._looks_changed)
             known.introduced.setdefault(transport.name, []).append(self._introduced)
-            self._requests[search.QUERY] = search.Search(transport, gateway, known, self).handle
-            commands = AdHoc(transport, gateway, services, self, self._bot)
-            self._requests[adhoc.COMMAND] = commands.handle
-            self._requests |= Disco(transport, self, commands.info, commands.items).requests()
-        else:
-            self._requests |= Disco(transport, self).requests()
 
     def puts_files(self, places: Places) -> None:
         """Where files that belong to the gateway's own answers are put."""

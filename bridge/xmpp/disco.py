@@ -145,7 +145,7 @@ def _about(transport: Transport) -> tuple[Form, ...]:
         ours = (
             ("data_retention", (str(transport.kept_hours),)),
             ("encryption_at_rest", ("false",)),
-            ("data_export", ("true",)),
+            *((("data_export", ("true",)),) if transport.exports else ()),
             ("full_erasure", ("true",)),
             ("access_policy", ("admins",)),
         )

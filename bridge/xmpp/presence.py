@@ -4,7 +4,7 @@ Contacts belong to the store. What answers many is sent by `paced`, so that mess
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -146,7 +146,8 @@ class Presence:
         users = await self._gateway.users_of(self._transport.name)
         await self._post.paced(stanza(self._transport.jid, user, "unavailable") for user in users)
         for user in list(self._online):
-            await self._post.paced([stanza(jid, user, "unavailable") for jid in await self._contacts(user)])
+            async for piece in self._pieces(user):
+                await self._post.paced(stanza(self._jid(one.local), user, "unavailable") for one in piece)
 
     def welcome(self, user: str) -> Iterator[str]:
         """To a user who has just registered: ask for its presence, show ours."""
@@ -167,8 +168,8 @@ class Presence:
         await self._gateway.came_back(self._transport.name, user)
         if first:
             # Later resources' servers probe each contact themselves (RFC 6121 section 4.3).
-            contacts = list((await self._contacts(user)).values())
-            await self._show_all(user, contacts)
+            async for piece in self._pieces(user):
+                await self._post.paced(await self._looks(user, piece))
             self._came_hook(user, full)
 
     async def look_again(self, user: str, changed: Iterable[Contact]) -> None:
@@ -178,16 +179,16 @@ class Presence:
 
     async def show(self, user: str, locals_: Sequence[str]) -> None:
         """Tell an online user the presence of those of these contacts that they see."""
-        if user in self._online:
-            wanted = {self._jid(local) for local in locals_}
-            contacts = await self._contacts(user)
-            looks = await self._looks(user, [one for jid, one in contacts.items() if jid in wanted])
-            await self._post.paced(looks)
+        for start in range(0, len(locals_) if user in self._online else 0, _FEW):
+            contacts = await self._contacts(user, locals_[start : start + _FEW])
+            await self._post.paced(await self._looks(user, contacts))
 
-    async def _show_all(self, user: str, contacts: Sequence[Contact]) -> None:
-        """Piece by piece: the stanzas of ten thousand contacts at once would take megabytes for good."""
-        for start in range(0, len(contacts), _FEW):
-            await self._post.paced(await self._looks(user, contacts[start : start + _FEW]))
+    async def _pieces(self, user: str) -> AsyncIterator[list[Contact]]:
+        """A user's contacts, some at a time: ten thousand at once would take megabytes for good."""
+        after = 0
+        while piece := await self._gateway.contacts_after(self._transport.name, user, after, _FEW):
+            yield piece
+            after = piece[-1].id
 
     async def show_times(self, user: str) -> None:
         """When contacts wrote last is to be said anew: it is another day, or another clock."""
@@ -222,19 +223,22 @@ class Presence:
 
     async def _answer_probes(self, user: str) -> None:
         probed = self._probes.pop(user, {})
-        known = await self._contacts(user)
         registered = await self._gateway.line_of(self._transport.name, user) is not None
-        shown = {self._jid(local): local for local in probed}
-        seen = [known[jid] for jid, local in shown.items() if local and jid in known]
-        if len(seen) <= _FEW:
-            self._post.reply(*await self._looks(user, seen))
-        else:
-            await self._show_all(user, seen)
-        for jid, local in shown.items():
-            if registered and local in _OURS:
-                self._post.reply(self._own(local, user))
-            elif jid not in known:
-                self._post.reply(stanza(jid, user, "unsubscribed"))  # RFC 6121 section 4.3.2
+        nodes = list(probed)
+        for start in range(0, len(nodes), _FEW):
+            asked = nodes[start : start + _FEW]
+            seen = await self._contacts(user, [local for local in asked if local not in _OURS])
+            looks = await self._looks(user, seen)
+            known = {one.local for one in seen}
+            for local in asked:
+                if registered and local in _OURS:
+                    looks.append(self._own(local, user))
+                elif local not in known:  # RFC 6121 section 4.3.2
+                    looks.append(stanza(self._jid(local), user, "unsubscribed"))
+            if len(nodes) <= _FEW:
+                self._post.reply(*looks)
+            else:
+                await self._post.paced(looks)
 
     async def _subscribe(self, user: str, local: str, asked: dict[str, str]) -> None:
         """Yes to whom the user may write to, and the same question back; or no, with the reason."""
@@ -265,9 +269,13 @@ class Presence:
         kinds = ("unsubscribed", "unavailable", "unsubscribe") if local else ("unsubscribed", "unavailable")
         self._post.reply(*(stanza(jid, user, kind) for kind in kinds))
 
-    async def _contacts(self, user: str) -> dict[str, Contact]:
-        contacts = await self._gateway.contacts_of(self._transport.name, user)
-        return {self._jid(contact.local): contact for contact in contacts}
+    async def _contacts(self, user: str, locals_: Sequence[str]) -> list[Contact]:
+        """Those of these nodes that the user sees, in this order."""
+        if not locals_:
+            return []
+        found = await self._gateway.contacts_of(self._transport.name, user, locals_)
+        known = {one.local: one for one in found}
+        return [known[local] for local in locals_ if local in known]
 
     def _own(self, local: str, user: str) -> str:
         """The presence of the transport, or of its other name."""

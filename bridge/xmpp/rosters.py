@@ -6,8 +6,8 @@ Says when who is to be told; how presence looks is left to bridge.xmpp.presence.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
@@ -16,17 +16,16 @@ import structlog
 from bridge.events import Transport
 from bridge.gateway import Gateway
 from bridge.model import Delivery, Kind
-from bridge.store.rosters import MOST, Entry
+from bridge.store.rosters import MOST
 from bridge.xmpp import errors, xml
 from bridge.xmpp.avatars import nick
 from bridge.xmpp.presence import Post, stanza
 from bridge.xmpp.privilege import Privilege
+from bridge.xmpp.roster_items import ROSTER, Item, compare, payload, read, wished
 from bridge.xmpp.stream import StreamLost
 
 log = structlog.get_logger()
 
-ROSTER = "jabber:iq:roster"
-QUERY = f"{{{ROSTER}}}query"
 EXCHANGE = "http://jabber.org/protocol/rosterx"  # XEP-0144
 PATIENCE = 5.0  # seconds for an answer of the user's server
 GATHER = 1.0  # seconds in which writers gather
@@ -44,68 +43,23 @@ class Asks(Post, Protocol):
     async def ask(self, sender: str, to: str, kind: str, payload: str, patience: float) -> Element: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A contact as it stands in a roster."""
-
-    name: str = ""
-    groups: tuple[str, ...] = ()
-    subscription: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a roster tells about what the user did there."""
-
-    names: Mapping[int, str]  # ids of contacts that they have named
-    removed: tuple[int, ...]
-
-
-def read(answer: Element, domain: str) -> dict[str, Item]:
-    """The items of a roster that are ours, by the nodes of their JIDs."""
-    found = {}
-    for item in answer.iter(f"{{{ROSTER}}}item"):
-        local, _, host = item.get("jid", "").rpartition("@")
-        if local and host == domain and item.get("subscription") != "remove":
-            groups = tuple(group.text or "" for group in item.findall(f"{{{ROSTER}}}group"))
-            found[local] = Item(item.get("name", ""), groups, item.get("subscription", "none"))
-    return found
-
-
-def compare(before: Iterable[Entry], items: Mapping[str, Item]) -> Seen:
-    """What the user has changed since we looked last."""
-    names: dict[int, str] = {}
-    removed: list[int] = []
-    for entry in before:
-        item = items.get(entry.local)
-        if item is None:
-            removed.append(entry.contact_id)
-        elif item.name != entry.seen:
-            names[entry.contact_id] = item.name
-    return Seen(names, tuple(removed))
-
-
-def wished(entry: Entry, item: Item | None, group: str) -> Item:
-    """How a contact is to stand in the roster. What the user wrote there stays, but for a name that is
-    the one we gave; nobody is sorted into a group who has been named or sorted already."""
-    if item is None:
-        return Item(entry.called, (group,), "both")
-    named_by_us = not item.name or item.name == entry.seen
-    untouched = entry.seen is None and not item.name and not item.groups
-    return Item(entry.called if named_by_us else item.name, (group,) if untouched else item.groups, "both")
-
-
-def payload(jid: str, item: Item) -> str:
-    """A roster set; as RFC 6121 section 2.1.5 has it, for one item."""
-    groups = "".join(f"<group>{xml.text(group)}</group>" for group in item.groups)
-    return (
-        f"<query xmlns='{ROSTER}'><item jid='{xml.attribute(jid)}' name='{xml.attribute(item.name)}'"
-        f" subscription='{item.subscription}'>{groups}</item></query>"
-    )
-
-
 async def _nobody(user: str) -> None:
     """Where nothing else is built, newcomers are not greeted."""
+
+
+Wish = tuple[str, Sequence[str]]
+
+
+async def _each(waiting: deque[Wish], work: Callable[[str, Sequence[str]], Awaitable[None]]) -> None:
+    """Do what waits, the oldest first. What the stream's end cuts off still waits; what fails otherwise
+    does not, or it would be in the way of everybody else's for ever."""
+    while waiting:
+        one = waiting.popleft()
+        try:
+            await work(*one)
+        except (StreamLost, asyncio.CancelledError):
+            waiting.appendleft(one)
+            raise
 
 
 class Rosters:
@@ -134,8 +88,8 @@ class Rosters:
         self._clients = clients
         self._due: dict[str, None] = {}  # bare JIDs whose rosters are to be looked at, in order
         self._wrote: set[str] = set()  # bare JIDs of who has written, perhaps to somebody new
-        self._introductions: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
-        self._newcomers: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_DUE)
+        self._introductions: deque[Wish] = deque(maxlen=_MOST_DUE)
+        self._newcomers: deque[Wish] = deque(maxlen=_MOST_DUE)
         self._remembers = False  # who was left without a welcome when this process began
         self.welcome: Callable[[str], Awaitable[None]] = _nobody
         self._bell = asyncio.Event()
@@ -178,12 +132,8 @@ class Rosters:
             self._bell.clear()
             try:
                 await self.part()
-                while self._newcomers:
-                    await self._seat(*self._newcomers[0])
-                    self._newcomers.popleft()
-                while self._introductions:
-                    await self.introduce(*self._introductions[0])
-                    self._introductions.popleft()
+                await _each(self._newcomers, self._seat)
+                await _each(self._introductions, self.introduce)
                 while self._due:
                     user = next(iter(self._due))
                     del self._due[user]

@@ -11,8 +11,8 @@ from bridge.ports import Refused, Scope, Sent, TryLater
 from tests.support.sms import ALICE, OURS, delivery, rig
 
 ASK = Ask(
-    delivery=7, sender=OURS, contact=ALICE, pool=OURS, jid="mira@example.org", segments=1, rate=1.0,
-    first=False, heard_at=0.0, recorded_at=1_000.0, now=1_000.0,
+    delivery=7, sender=OURS, contact=ALICE, pool=OURS, jid="mira@example.org", segments=1, counted=1,
+    rate=1.0, first=False, heard_at=0.0, recorded_at=1_000.0, now=1_000.0,
 )  # fmt: skip
 LIMITS = Limits(validity=14_400.0, segments_per_day=100, new_numbers_per_day=10)
 TODAY = ASK.quota
@@ -27,7 +27,8 @@ TODAY = ASK.quota
         ({"now": 1_010.0}, {"turn/7": {"at": 1_010.0}, f"pace/{OURS}": 2_000.0}, Go),  # its turn is its own
         ({}, {"turn/7": {"gone": 990.0}, TODAY: {"segments": 100, "new": 0}}, Go),  # counted once
         ({}, {TODAY: {"segments": 99, "new": 10}}, Go),
-        ({"segments": 2}, {TODAY: {"segments": 99, "new": 0}}, Refused),
+        ({"counted": 2}, {TODAY: {"segments": 99, "new": 0}}, Refused),
+        ({"segments": 11}, {TODAY: {"segments": 99, "new": 0}}, Go),  # counted with the first part
         ({"first": True}, {TODAY: {"segments": 0, "new": 10}}, Refused),
         ({}, {f"stop/{OURS}/{ALICE}": {}}, Refused),
         ({}, {f"stop/{OURS}/+15550000000": {}}, Go),
@@ -97,11 +98,28 @@ async def test_a_user_has_so_many_new_numbers_a_day() -> None:
             for n in range(1, 4)
         ]
         assert [type(fate) for fate in fates] == [Sent, Sent, Refused]
+        again = delivery("please", 4, recipient="+12025550143", message={"conversation_id": 3})
+        assert isinstance(await it.send(again), Refused)  # a second try makes nobody known
         known = delivery("hi again", 9, recipient="+12025550141", message={"conversation_id": 1})
         assert isinstance(await it.send(known), Sent)
         it.now[0] += 86_400
         later = delivery("hi", 10, recipient="+12025550144", message={"conversation_id": 4})
         assert isinstance(await it.send(replace(later, recorded_at=it.now[0])), Sent)
+
+
+@pytest.mark.parametrize("limit", ["segments_per_day", "new_numbers_per_day"])
+async def test_a_long_text_that_is_over_a_quota_does_not_go_by_half(limit: str) -> None:
+    body = "word " * 900  # three parts, 31 segments
+    async with rig(transport_settings={limit: 25 if limit == "segments_per_day" else 1}) as it:
+        assert isinstance(await it.send(delivery("hi", 1, recipient="+12025550141")), Sent)
+        other = {"conversation_id": 2, "uid": "of-the-long-one"}
+        for part in (1, 2, 3):
+            fate = await it.send(delivery(body, 1 + part, part=part, parts=3, message=other))
+            assert isinstance(fate, Refused)
+            assert fate.code == "quota"
+        assert it.twilio.sent_to(ALICE) == []
+        short = delivery("in short", 9, recipient="+12025550141", message={"conversation_id": 1})
+        assert isinstance(await it.send(short), Sent)
 
 
 def test_an_address_has_a_country_or_none() -> None:

@@ -271,6 +271,14 @@ async def test_setting_up_is_told_first_then_done_then_needless() -> None:
             assert await it.adapter.set_up(apply=False) == []
 
 
+async def test_a_number_that_the_account_has_not_is_said_before_anything_is_changed() -> None:
+    async with world("twilio", numbers=(OURS, SECOND)) as it:
+        it.far.numbers[OURS] = "https://elsewhere.example/x"
+        with pytest.raises(OSError, match=f"has no number \\{SECOND}"):
+            await it.adapter.set_up(apply=True)
+        assert it.far.numbers[OURS] == "https://elsewhere.example/x"
+
+
 @pytest.mark.parametrize("provider", ["twilio", "signalwire"])
 async def test_what_web_hooks_have_missed_is_found_on_later_pages_too_and_with_its_files(
     provider: str,

@@ -115,3 +115,20 @@ async def test_a_book_without_end_is_left(book: AddressBook, monkeypatch: pytest
     monkeypatch.setattr(carddav, "MOST_BYTES", 2_000)
     with pytest.raises(NotRead, match="too large"):
         await fetched(book)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "may"),
+    [
+        ("icloud.com", "p12-contacts.icloud.com", True),
+        ("contacts.icloud.com", "p12-contacts.icloud.com", True),
+        ("dav.example.co.uk", "cards.example.co.uk", True),
+        ("example.org", "example.com", False),
+        ("example.org", "evil.org", False),
+        ("example.co.uk", "evil.co.uk", False),  # all of Britain is beside it
+        ("example.com.au", "evil.com.au", False),
+        ("127.0.0.1", "9.0.0.1", False),
+    ],
+)
+def test_a_password_goes_to_hosts_of_the_same_owner_only(here: str, there: str, may: bool) -> None:
+    assert carddav._near(here, there) is may

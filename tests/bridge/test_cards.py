@@ -1,12 +1,13 @@
 """What the record knows of contacts, on both databases."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bridge.model import Address, Attachment
+from bridge.policy import ALLOWED
 from bridge.store import blobs, books, cards, people, recording, rosters
 from bridge.store.cards import FROM_MAIL, Person
 from bridge.store.engine import Store
-from bridge.store.tables import users
+from bridge.store.tables import contacts, users
 from tests.bridge.records import GROUNDS, incoming
 
 MIRA = "mira@localhost"
@@ -34,6 +35,22 @@ async def test_a_name_and_a_note_are_kept_beside_what_people_call_themselves(sto
     found = await store.look(cards.search, "mail", MIRA, "alice", "", 0, 10)
     assert [one.contact.id for one in found.profiles] == [profile.contact.id]
     assert (await store.look(cards.search, "mail", MIRA, "", "100%", 0, 10)).total == 0
+
+
+async def test_whom_the_user_let_in_is_found_though_they_are_muted_and_a_stranger_is_not(
+    store: Store,
+) -> None:
+    profile = await contact_of(store)
+    await store.do(_stand, profile.contact.id, "")
+    assert (await store.look(cards.search, "mail", MIRA, "alice", "", 0, 10)).total == 0
+    await store.do(_stand, profile.contact.id, ALLOWED)
+    assert (await store.look(cards.search, "mail", MIRA, "alice", "", 0, 10)).total == 1
+
+
+def _stand(connection: Connection, contact_id: int, standing: str) -> None:
+    """Something of theirs waits, and they stand so."""
+    mine = update(contacts).where(contacts.c.id == contact_id)
+    connection.execute(mine.values(waiting=True, standing=standing))
 
 
 async def test_a_picture_keeps_its_blob_from_expiring_and_the_one_before_goes(store: Store) -> None:

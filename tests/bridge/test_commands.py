@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from adapters.sms import numbers
 from bridge.commands import addressing, model, tree
 from bridge.commands.dialogue import LASTS
 from bridge.commands.model import Choice, Field, Invalid, Kind, Refused, Step, Where, Who
@@ -147,6 +148,16 @@ def test_a_number_ends_where_the_text_begins(typed: str, address: str | None, te
     assert (found.address, found.text) == (address, text) if found is not None else address is None
 
 
+def test_what_was_meant_is_said_once() -> None:
+    class AtHome(PhoneLike):
+        def canonical(self, text: str) -> Address:
+            return numbers.canonical(text, "US")
+
+    with pytest.raises(Refused) as refused:
+        addressing.first_line(cast(Adapter, AtHome()), "202 555 0143 hello")
+    assert str(refused.value) == "The country code is missing: did you mean +12025550143?"
+
+
 # --- the dialogue ---
 
 
@@ -172,6 +183,39 @@ async def test_another_command_takes_the_place_of_a_question(desk: Desk) -> None
     await desk.says("leave")
     assert "no contacts yet" in await desk.says("contacts")
     assert "do not understand" in await desk.says("yes"), "the question is gone"
+
+
+async def test_who_breaks_off_a_question_stops_nothing_else(desk: Desk) -> None:
+    await desk.says("find", BOSS)
+    assert await desk.says("stop", BOSS) == "Nothing was changed."
+    assert "is stopped" in await desk.says("stop", BOSS), "asked for by itself it is the admins' command"
+    assert "/undo" in await desk.says("cancel")
+
+
+async def test_a_chat_is_searched_by_itself(desk: Desk) -> None:
+    for sender in ("jana@x.org", "tom@x.org"):
+        await desk.arrives("the key is here", sender=sender)
+        await desk.says(f"accept {sender}")
+    assert (await desk.says("find key")).count("the key is here") == 2
+    found = await desk.in_chat("/find key")
+    assert ("jana@x.org" in found, "tom@x.org" in found) == (True, False)
+
+
+async def test_help_says_what_is_typed_here_and_in_the_users_own_words(desk: Desk) -> None:
+    assert "/block – " in await desk.in_chat("/help"), "whom: that is plain"
+    assert "block NUMBER… | rest | ADDRESS – " in await desk.says("help")
+    assert "blockieren NUMMER… | übrige | ADRESSE – " in await desk.says("hilfe")
+    assert "/stumm [2h | bis montag] – " in await desk.in_chat("/hilfe")
+    assert "Schreib es so: /umbenennen NAME" in await desk.in_chat("/umbenennen")
+
+
+async def test_settings_go_by_german_names_and_values_too(desk: Desk) -> None:
+    assert "fremde: ask" in await desk.says("einstellungen")
+    assert "off (gar nicht), short" in await desk.says("einstellung zitat nie")
+    assert "Gespeichert" in await desk.says("einstellung zitat gar nicht")
+    line = await desk.gateway.line_of("mail", MIRA)
+    assert line is not None
+    assert line.choices["quote"] == "off"
 
 
 async def test_dangerous_words_must_be_spelled_right(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from bridge.commands.services import Services
-from bridge.estate import MOVE_LASTS, Estate
+from bridge.estate import EXPORT_EVERY, MOVE_LASTS, Estate
 from bridge.files import Filing
 from bridge.model import Direction, Line
 from bridge.store.engine import Store
@@ -81,6 +81,13 @@ async def test_what_is_too_much_for_a_file_loses_its_oldest_and_says_so(
     assert found["complete"] is False
     assert isinstance(found["messages"], list)
     assert [one["text"] for one in found["messages"]] == ["line 4", "line 5", "line 6"]
+
+
+async def test_an_export_is_not_asked_for_over_and_over(desk: Desk) -> None:
+    await exported(desk)
+    assert "a few minutes ago" in await desk.says("export")
+    desk.clock.now += EXPORT_EVERY + 1
+    await exported(desk)
 
 
 async def the_code(desk: Desk) -> str:

@@ -152,6 +152,18 @@ async def test_unmuting_early_brings_what_came(company: Company) -> None:
     assert "is not muted" in await company.says(TRIO, "/unmute")
 
 
+async def test_so_it_is_after_a_mute_for_a_time_that_is_ended_early(company: Company) -> None:
+    await burst(company, 1)
+    await company.says(TRIO, "/mute 3 days")
+    for number in range(1, 16):
+        company.clock.now += 3_600
+        await burst(company, 1, first=number)
+    assert "5 more messages came meanwhile: /show" in await company.says(TRIO, "/unmute")
+    assert lines(await company.texts()) == list(range(11))
+    await company.says(TRIO, "/show")
+    assert lines(await company.texts()) == list(range(11, 16))
+
+
 async def test_after_a_long_silence_the_beginning_follows_and_the_rest_is_told(company: Company) -> None:
     await burst(company, 1)
     await company.says(TRIO, "/mute")

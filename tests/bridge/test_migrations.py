@@ -43,8 +43,8 @@ def test_contacts_keep_what_they_call_themselves_and_none_is_the_gateway(url: st
         "INSERT INTO messages (id, uid, transport, direction, conversation_id, body, written_at) VALUES "
         "(1, 'a', 'sms', 'in', 1, '', 1), (2, 'b', 'sms', 'in', 1, '', 1), (3, 'c', 'sms', 'out', 1, '', 1), "
         "(4, 'd', 'mail', 'in', 2, '', 1)",
-        "INSERT INTO deliveries (outlet, kind, lane, message_id, sender, sender_name, recipient, state, due_at,"
-        " recorded_at) VALUES ('x', 'message', 'l', 1, 's', 'Old', 'r', 'sent', 1, 1),"
+        "INSERT INTO deliveries (outlet, kind, lane, message_id, sender, sender_name, recipient, state,"
+        " due_at, recorded_at) VALUES ('x', 'message', 'l', 1, 's', 'Old', 'r', 'sent', 1, 1),"
         " ('x', 'message', 'l', 2, 's', 'New', 'r', 'sent', 1, 1),"
         " ('x', 'message', 'l', 3, 's', 'Mira', 'r', 'sent', 1, 1),"
         " ('x', 'message', 'l', 4, 's', 'Jana', 'r', 'sent', 1, 1)",

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.model import Kind
-from bridge.ports import Refused
+from bridge.ports import Refused, Sent
+from bridge.store import asking
 from bridge.store.engine import Store
 from tests.bridge.exchange import ALICE, Exchange
 
@@ -31,3 +32,16 @@ async def test_what_was_not_sent_has_no_receipt_but_an_error(here: Exchange) -> 
     (asked,) = await here.say("did this arrive?")
     await here.told_by_mail.told(Kind.ERROR, asked)
     assert here.told_by_mail.notes(Kind.RECEIPT) == []
+
+
+async def test_who_was_written_to_in_vain_is_still_a_stranger(here: Exchange) -> None:
+    here.mail.answer = lambda delivery: Refused("There is nobody of that name.")
+    (asked,) = await here.say("is this you?")
+    await here.told_by_mail.told(Kind.ERROR, asked)
+    here.mail.answer = lambda delivery: Sent(f"<{delivery.id}@far>")
+    await here.say("and now?")
+    await here.say("good")
+    await here.mail.gets("and now?", "good")
+    found = [one.message for one in here.mail.taken if one.message is not None]
+    opening = [await here.store.look(asking.opens, one.conversation_id, one.id) for one in found]
+    assert opening == [True, False]

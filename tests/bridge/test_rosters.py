@@ -14,12 +14,13 @@ from bridge.events import Denied
 from bridge.model import Delivery, DeliveryId, Kind
 from bridge.store import moving
 from bridge.store.rosters import Entry
-from bridge.xmpp import arrivals, moods, rosters
+from bridge.xmpp import arrivals, moods, presence, roster_items, rosters
 from bridge.xmpp.arrivals import Signs
 from bridge.xmpp.blocking import Blocking
 from bridge.xmpp.presence import Presence
 from bridge.xmpp.privilege import Privilege
-from bridge.xmpp.rosters import Item, Rosters
+from bridge.xmpp.roster_items import Item
+from bridge.xmpp.rosters import Rosters
 from bridge.xmpp.watching import HOLDS, Watch
 from tests.bridge.desk import MIRA, Desk, a_desk
 
@@ -103,7 +104,7 @@ def test_a_name_or_group_that_the_user_gave_stays(
     seen: str | None, item: Item | None, name: str, groups: tuple[str, ...]
 ) -> None:
     entry = Entry(1, r"jana\40x.org", "Jana Berg", "Jana Berg", seen)
-    assert rosters.wished(entry, item, "Email") == Item(name, groups, "both")
+    assert roster_items.wished(entry, item, "Email") == Item(name, groups, "both")
 
 
 def test_only_our_own_items_of_a_roster_are_looked_at() -> None:
@@ -111,7 +112,7 @@ def test_only_our_own_items_of_a_roster_are_looked_at() -> None:
         "<iq><query xmlns='jabber:iq:roster'><item jid='a@mail.localhost' name='A'><group>G</group></item>"
         "<item jid='a@elsewhere.example'/><item jid='mail.localhost'/></query></iq>"
     )
-    assert rosters.read(answer, "mail.localhost") == {"a": Item("A", ("G",), "none")}
+    assert roster_items.read(answer, "mail.localhost") == {"a": Item("A", ("G",), "none")}
 
 
 # --- a server's roster ---
@@ -251,6 +252,25 @@ async def test_a_sender_may_choose_a_name_but_not_somebody_elses_address(here: H
     await here.desk.says("accept all")
     await here.rosters.update(MIRA)
     assert here.server.names() == {JANA_JID: "Jana Berg", r"tom\40x.org@mail.localhost": TOM}
+
+
+async def test_of_many_contacts_each_is_shown_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_FEW", 2)
+    people = [f"p{number}@x.org" for number in range(5)]
+    await here.knows(*people)
+    jids = sorted(f"p{number}\\40x.org@mail.localhost" for number in range(5))
+
+    came = here.presence.take(fromstring(f"<presence from='{MIRA}/r' to='mail.localhost'/>"))
+    assert came is not None
+    await came()
+    assert sorted(one.get("from", "") for one in here.server.sent) == jids
+    probe = f"<presence from='{MIRA}' to='{{}}' type='probe'/>"
+    works = [here.presence.take(fromstring(probe.format(jid))) for jid in (*jids, "mail.localhost")]
+    here.server.sent.clear()
+    for work in works:
+        if work is not None:
+            await work()
+    assert sorted(one.get("from", "") for one in here.server.sent) == sorted([*jids, "mail.localhost"])
 
 
 async def test_names_and_removals_in_the_roster_are_learned(here: Here) -> None:

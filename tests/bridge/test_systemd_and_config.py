@@ -72,7 +72,15 @@ def test_every_credential_of_the_example_is_loaded_by_the_unit() -> None:
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The annotated example, with its secrets in a folder of the test's own."""
-    secrets = ("mail.secret", "sms.secret", "smtp.secret", "imap.secret", "twilio-token", "passerelle-key")
+    secrets = (
+        "mail.secret",
+        "sms.secret",
+        "smtp.secret",
+        "imap.secret",
+        "twilio-token",
+        "passerelle-key",
+        "address-book.secret",
+    )
     for name in secrets:
         (tmp_path / name).write_text(f"the secret called {name}, which is long enough\n")
     key = rsa.generate_private_key(65537, 2048)

@@ -94,6 +94,14 @@ async def test_the_gateway_says_what_it_is_whom_to_ask_and_what_it_keeps(server:
     assert found["urn:xmpp:data-policy:identity:gateway:smtp:0"]["data_transmission"] == ["plain"]
 
 
+def test_an_export_is_promised_only_where_a_file_can_surely_be_given() -> None:
+    def promised(**more: bool) -> bool:
+        about = dict(disco.describe(told(**more), "").forms)
+        return "data_export" in dict(about[disco.DATA_POLICY])
+
+    assert (promised(), promised(exports=True)) == (False, True)
+
+
 async def test_a_contact_says_what_can_be_done_in_its_chat(server: ScriptedServer) -> None:
     answer = await ask(server, f"<query xmlns='{INFO}'/>", ALICE)
     (identity,) = answer.iter(f"{{{INFO}}}identity")

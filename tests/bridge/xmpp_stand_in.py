@@ -78,6 +78,12 @@ class NoRosters:
     async def last_wrote(self, transport: str, jid: str, locals_: Sequence[str] = ()) -> dict[str, float]:
         return self.wrote
 
+    async def newcomers(self, transport: str) -> list[str]:
+        return []
+
+    async def welcomed(self, transport: str, jid: str) -> None:
+        pass
+
     async def shut_out_by(self, transport: str, jid: str, most: int) -> list[str]:
         return []
 
@@ -133,7 +139,15 @@ class RecordingGateway:
         return None  # strangers stay strangers here: registering by the first word is the real gateway's
 
     async def register(
-        self, transport: str, jid: str, *, name: str, address: str = "", token: str = "", language: str = ""
+        self,
+        transport: str,
+        jid: str,
+        *,
+        name: str,
+        address: str = "",
+        token: str = "",
+        language: str = "",
+        welcome: bool = False,
     ) -> Line:
         if not jid.endswith("@localhost"):
             raise Denied("This gateway is not open to you.", "forbidden", "auth")
@@ -166,8 +180,12 @@ class RecordingGateway:
         self.contacts.get(jid, {}).pop(local, None)
         await self._tell()
 
-    async def contacts_of(self, transport: str, jid: str) -> list[Contact]:
-        return list(self.contacts.get(jid, {}).values())
+    async def contacts_of(self, transport: str, jid: str, locals_: Sequence[str] = ()) -> list[Contact]:
+        known = self.contacts.get(jid, {})
+        return [one for local, one in known.items() if not locals_ or local in locals_]
+
+    async def contacts_after(self, transport: str, jid: str, after: int, most: int) -> list[Contact]:
+        return list(self.contacts.get(jid, {}).values()) if not after else []
 
     async def users_of(self, transport: str) -> list[str]:
         return list(self.lines)

@@ -3,8 +3,9 @@ the privilege of XEP-0356."""
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -213,6 +214,28 @@ async def test_leaving_takes_everything_out_of_the_roster(anywhere: tuple[World,
         return all(item.subscription == "none" for item in left.values())
 
     await walk.until(cleaned)
+    walk.expected_errors.append("cannot write them")
+
+
+async def test_a_newcomer_whom_a_crash_left_without_a_welcome_gets_it_at_the_next_start(
+    anywhere: tuple[World, str],
+) -> None:
+    """As if the gateway had died between the registration and what follows from it."""
+    walk, server = anywhere
+    mira = await walk.user(on=(MAIL,))
+    await mira.message_from(MAIL, containing="Welcome!")
+    await walk.stop()
+    await mira.ask(
+        mira.bare, "set", f"<query xmlns='{ROSTER}'><item jid='{MAIL}' subscription='remove'/></query>"
+    )
+    with closing(sqlite3.connect(walk.gateway.folder / "data/passerelle.db")) as record, record:
+        record.execute("UPDATE lines SET new_here = 1 WHERE transport = 'mail'")
+    await walk.start()
+    await mira.message_from(MAIL, containing="Welcome!")
+    if server == "prosody that grants":
+        assert (await in_roster(walk, mira, MAIL)).subscription == "both"
+    else:
+        await mira.presence_from(MAIL, "subscribe")
     walk.expected_errors.append("cannot write them")
 
 

@@ -160,6 +160,38 @@ async def test_an_address_book_comes_in_over_the_wire(with_book: World, radicale
     assert PASSWORD not in with_book.log
 
 
+async def test_the_settings_name_a_book_whose_people_everybody_knows(prosody: PrivateProsody) -> None:
+    def card(number: str) -> str:
+        return (
+            f"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{number}\r\nFN:Plumber Grün\r\nN:Grün;Plumber;;;\r\n"
+            f"TEL;TYPE=CELL:{number}\r\nEND:VCARD\r\n"
+        )
+
+    with Radicale({"team": PASSWORD}) as server:
+        await asyncio.to_thread(server.fill, "team", {"plumber.vcf": card(PLUMBER)})
+        book = f'[address_book]\nurl = "http://{server.place}/"\nusername = "team"\npassword = "{PASSWORD}"\n'
+        async with world(prosody, settings=f'fetch_allow = ["{server.place}"]', extra=book) as here:
+            noor = await here.user("noor")
+
+            async def found() -> bool:
+                return len(await looked_for(noor, SMS, name="grün")) == 1
+
+            await here.until(found)
+            assert (await card_of(noor, PLUMBER_JID)).findtext(f"{TEMP}FN") == "Plumber Grün"
+            assert (await card_of(noor, f"help@{SMS}")).findtext(f"{TEMP}FN") == "SMS"
+            await here.ready()
+            await asyncio.to_thread(server.stop)
+            await here.stop()
+            await here.start()
+
+            async def told() -> bool:
+                return "address book: The server of this address book" in (await here.page("/healthz"))[1]
+
+            await here.until(told)
+            assert PASSWORD not in here.log
+            assert len(await looked_for(noor, SMS, name="grün")) == 1
+
+
 async def test_a_vcard_file_that_is_shared_with_the_gateway_is_counted_first(with_book: World) -> None:
     mira = await with_book.user(on=(MAIL,))
     await mira.message_from(MAIL, containing="Welcome")
