@@ -59,7 +59,9 @@ class Copies:
         )
 
     async def _attempt(self) -> None:
-        await self._some.wait()
+        while not self._waiting:  # one may have come while we took leave of the server
+            self._some.clear()
+            await self._some.wait()
         await asyncio.sleep(self._pause)
         async with connected(self._login) as client:
             folder = sent_folder(await client.folders()) or await self._make(client)
@@ -67,7 +69,6 @@ class Copies:
             while self._waiting:
                 await self._keep(client, folder, self._waiting[0])
                 self._octets -= len(self._waiting.popleft().raw)
-        self._some.clear()
 
     async def _make(self, client: Client) -> str:
         await client.create(_NEW_NAME)

@@ -23,11 +23,11 @@ def sync_numbers(config: Path, transport: str, *, apply: bool) -> None:
         except OSError as error:
             raise Trouble(f"{name}: {error}") from error
         for line in lines:
-            echo(f"{name}: {'set' if apply else 'to be set'}: {line}")
+            echo(f"{name}: {'put right' if apply else 'to be put right'}: {line}")
         if not lines:
             echo(f"{name}: the provider's web-hooks are as they should be.")
         elif not apply:
-            echo(f"{name}: nothing was changed. Say --apply to set it so.")
+            echo(f"{name}: nothing was changed. Say --apply to put it right.")
 
 
 def _set_up_by_us(settings: Settings, transport: str) -> dict[str, SetsUpProvider]:

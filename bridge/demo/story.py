@@ -84,7 +84,7 @@ async def write_text(world: World) -> None:
     check(shown == [DRIPS], f"the phone shows {shown}")
     world.transcript.far_sees(f"☎ SMS from {OWN_NUMBER}", shown[0])
     call = next(exchange for exchange in world.carrier.exchanges if exchange.method == "POST")
-    fields = unquote_plus(call.form).split("&")
+    fields = [unquote_plus(field) for field in call.form.split("&")]
     request = "\n".join([f"{call.method} {call.path}", *fields, f"→ {call.status}"])
     world.transcript.wire("the call to the SMS provider's API", request)
     await world.mira.receipt_for(stanza_id, within=PATIENCE)

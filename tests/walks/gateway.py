@@ -176,7 +176,8 @@ class World:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(20):
+        # A command imports for a second: several at once beside other tests on two cores take their time.
+        async with asyncio.timeout(60):
             output, errors = await process.communicate()
         assert process.returncode == status, errors.decode()
         return (output + errors).decode()

@@ -19,7 +19,7 @@ async def test_the_provider_is_asked_first_and_told_then(walk: World) -> None:
     assert f"{number}: texts go to https://elsewhere.example/old, not to {hook}" in told
     assert "--apply" in told
     assert walk.carrier.numbers[number] == "https://elsewhere.example/old"
-    assert "sms: set:" in await walk.passerelle("sms", "sync", "--apply")
+    assert "sms: put right:" in await walk.passerelle("sms", "sync", "--apply")
     assert walk.carrier.numbers[number] == hook
     assert "as they should be" in await walk.passerelle("sms", "sync")
 

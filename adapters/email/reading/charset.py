@@ -138,6 +138,8 @@ def _strictly(raw: bytes, name: str) -> str | None:
         # We may have cut the text ourselves within a character.
         if not error.reason.startswith(("unexpected end", "incomplete")) or error.start == 0:
             return None
+        if len(raw) < _GUESS_FROM and not _HIGH.search(raw[: error.start]):
+            return None  # all there is of its kind: the é of a Latin-1 “René”, not half of a character
     except (LookupError, ValueError):
         return None
     return raw.decode(name, "ignore")
