@@ -1,7 +1,8 @@
 """Keeps what was sent through a user's own account in its folder of sent mails, as their other programs do.
 
 Some providers put a copy there by themselves: so it is looked for first. Best effort: the mail itself has
-gone, and nobody waits for its copy.
+gone, and nobody waits for its copy. Copies wait in memory only: those of the last seconds before a crash
+are not made.
 """
 
 import asyncio

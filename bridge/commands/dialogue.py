@@ -254,7 +254,11 @@ def _question(context: Context, asked: Asking) -> str:
         return " ".join(texts) if context.local else "\n".join(texts)
     if asked.missing.kind is Kind.SECRET:
         texts.append(translate(_RATHER_THE_FORM, language))
-    if asked.missing.choices:
+    choices = asked.missing.choices
+    if any(one.value != one.label for one in choices):  # what is typed, and what it means
+        meanings = (f"{one.value} – {translate(one.label, language)}" for one in choices)
+        return "\n".join((*texts, f"{label}?", *meanings))
+    if choices:
         label = f"{label} ({translate(offered(asked.missing), language)})"
     return "\n".join((*texts, f"{label}?" if label[-1].isalnum() else label))
 

@@ -198,6 +198,14 @@ def test_case_12_an_invitation_is_one_line_and_its_file() -> None:
     assert "UID:viewing-1" in found.memo["invite"].split("\n")
 
 
+def test_case_12_a_mail_that_is_nothing_but_an_invitation_shows_no_raw_calendar() -> None:
+    event = "BEGIN:VEVENT\nUID:1\nSUMMARY:Lunch\nDTSTART:20260303T120000Z\nEND:VEVENT"
+    calendar = f"BEGIN:VCALENDAR\nMETHOD:REQUEST\n{event}\nEND:VCALENDAR\n"
+    found = read(headed(calendar, "Content-Type: text/calendar; method=REQUEST; charset=utf-8"))
+    assert found.body == "📅 Lunch, Tue 3 Mar 2026 12:00 UTC. /yes /no /maybe"
+    assert [one.media_type for one in found.files] == ["text/calendar"]
+
+
 def test_case_12_changes_and_cancellations_say_so() -> None:
     changed = invited("REQUEST", "DTSTART:20260108T150000Z", "SEQUENCE:2")
     assert changed.body.startswith("📅 Changed: Viewing, Thu 8 Jan 2026 15:00 UTC. /yes /no /maybe")

@@ -125,6 +125,11 @@ def test_case_07_code_patches_and_tables_are_left_alone() -> None:
     assert read(headed(body)).body == body
 
 
+def test_case_07_code_in_html_keeps_its_indents_down_to_the_last_line() -> None:
+    found = read(html("<p>Try:</p><pre><code>if x:\n    y\n        z</code></pre>"))
+    assert found.body == "Try:\n\nif x:\n    y\n        z"
+
+
 @pytest.mark.parametrize(
     ("charset", "body"),
     [
@@ -140,6 +145,17 @@ def test_case_08_charsets_lie_and_the_text_is_readable(charset: str, body: bytes
     found = read(raw + charset.encode() + b"\r\n\r\n" + body)
     assert found.body == "Grüße aus Köln – schön!"
     assert (found.sender_name, found.subject) == ("Jürgen", "Grüße")
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-8", "x-nobody-knows"])
+def test_case_08_a_last_letter_that_looks_like_half_a_character_is_kept(charset: str) -> None:
+    raw = headed(
+        "caf\xe9",
+        f"Content-Type: text/plain; charset={charset}",
+        author="=?iso-8859-1?Q?Andr=E9?= <a@x.example>",
+    )
+    found = read(raw.replace("\n", "\r\n").encode("latin-1"))
+    assert (found.sender_name, found.body) == ("André", "café")
 
 
 def test_case_09_flowed_text_becomes_paragraphs_and_quotes_are_seen() -> None:

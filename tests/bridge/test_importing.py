@@ -69,7 +69,7 @@ def known(connection: Connection) -> list[tuple[str, str, str, bool]]:
 async def test_a_shared_file_is_counted_asked_about_and_taken_over(desk: Desk, book: AddressBook) -> None:
     asked = await desk.says(f"import http://{book.host}/people.vcf")
     assert "4 contacts: 3 with mail, 2 with numbers; 4 addresses" in asked
-    assert "yes (import them), all (" in asked
+    assert "\nyes – import them\nall – " in asked
     assert await desk.store.look(known) == [], "nothing is taken before the user says so"
     assert "Importing 4 addresses" in await desk.says("yes")
     assert any("Imported: 4 addresses, 4 of them new; 0 have another name now, 2 a picture." in one

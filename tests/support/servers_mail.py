@@ -159,6 +159,10 @@ class Dovecot(PrivateServer):
         imap = answers(self.imap_port, b"1 NOOP\r\n", b"1 OK")
         return imap and answers(self.lmtp_port, b"QUIT\r\n", b"221 ")
 
+    def close(self) -> None:
+        self.kill()  # to end in order takes it a second, and nothing of it is kept
+        super().close()
+
     def deliver(self, user: str, raw: bytes) -> None:
         """Put a mail into a user's INBOX, by LMTP as a mail server would."""
         with smtplib.LMTP(LOOPBACK, self.lmtp_port) as lmtp:

@@ -202,7 +202,9 @@ async def test_a_vcard_file_that_is_shared_with_the_gateway_is_counted_first(wit
     url = await put(mira, "people.vcf", "text/vcard", cards.encode())
     mira.say(MAIL, url, receipt=False, extra=f"<x xmlns='jabber:x:oob'><url>{url}</url></x>")
     asked = body_of(await mira.message_from(MAIL, containing="2 contacts"))
-    assert "yes, all, no" in asked
+    assert asked.endswith(
+        "Import them?\nyes – import them\nall – import them, into my contact list too\nno – leave it"
+    )
     assert await looked_for(mira, MAIL, address="x.org") == []
     mira.say(MAIL, "all", receipt=False)
     await mira.message_from(MAIL, containing="Imported: 2 addresses")

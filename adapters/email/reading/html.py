@@ -228,6 +228,8 @@ def _close(writer: _Writer) -> str:
     """Closes the innermost element, and says which it was."""
     element = writer.open.pop()
     tag = element.tag
+    if tag == "pre" and not writer.hidden:
+        _flush(writer)  # while it still counts: the last line is indented as the others are
     writer.counts[tag] -= 1
     if not writer.hidden:
         if element.style not in ("", "flat"):

@@ -242,8 +242,8 @@ def _bodies(part: Part, *, top: bool = False) -> Iterator[Body | Forwarded]:
         yield Body(plain=part)
     elif part.kind == "text/html":
         yield Body(html=part)
-    elif top and part.kind.startswith("text/"):
-        yield Body(plain=part)
+    elif top and part.kind.startswith("text/") and part.kind != "text/calendar":
+        yield Body(plain=part)  # whatever it is; but a bare invitation is for programs
 
 
 def _alternatives(part: Part) -> Iterator[Body | Forwarded]:
