@@ -36,6 +36,7 @@ class _Open:
     lane: Lane
     seconds: float
     until: float  # and no longer
+    due: float  # when it goes, as things stand; then the next line begins another window
     typing: bool = False
 
 
@@ -59,13 +60,22 @@ class Changes:
             return
         talk = Talk(draft.transport, draft.jid, draft.address.canonical)
         present = self._open.get(talk)
-        if present is not None and now < present.until:
-            present.seconds, present.typing = answer.window, False
+        if present is not None and now < present.due:
+            present.seconds = answer.window
+            present.due = present.until if present.typing else min(now + answer.window, present.until)
             return
         if len(self._open) >= _MOST_OPEN:
-            self._open = {one: what for one, what in self._open.items() if now < what.until}
+            self._open = {one: what for one, what in self._open.items() if now < what.due}
         if len(self._open) < _MOST_OPEN:
-            self._open[talk] = _Open(answer.lanes[0], answer.window, now + LONGEST_WINDOW)
+            until = now + LONGEST_WINDOW
+            self._open[talk] = _Open(answer.lanes[0], answer.window, until, min(now + answer.window, until))
+
+    def wrote(self, talk: Talk) -> None:
+        """A line has come, and is about to be recorded: whoever typed has done so. Said in the order in
+        which things come, since a client may go on typing before that line is recorded."""
+        present = self._open.get(talk)
+        if present is not None:
+            present.typing = False
 
     def typing(self, talk: Talk, composes: bool, now: float) -> Typing | None:
         """What a chat state changes: while the user types what waits goes on waiting, up to its limit;
@@ -73,11 +83,12 @@ class Changes:
         present = self._open.get(talk)
         if present is None or composes == present.typing:
             return None
-        if now >= present.until:
+        if now >= present.due:
             del self._open[talk]
             return None
         present.typing = composes
-        return Typing(present.lane, present.until if composes else min(now + present.seconds, present.until))
+        present.due = present.until if composes else min(now + present.seconds, present.until)
+        return Typing(present.lane, present.due)
 
     # --- use cases ---
 

@@ -13,12 +13,21 @@ Answer = TypeVar("Answer")
 class Gather(Generic[Item, Answer]):
     """Callers wait for `put`; at most one `run` is in flight and takes what has gathered, in order.
 
-    `run` answers one value for each item. If it raises, every caller of that round gets the exception.
-    A caller that is cancelled does not take back what it put.
+    `run` answers one value for each item. If it raises, every caller of that round gets the exception;
+    but if `blames` says that it is about what it was given, each caller's items are run again alone, so
+    that one bad item is its own caller's trouble. A caller that is cancelled does not take back what it
+    put.
     """
 
-    def __init__(self, run: Callable[[list[Item]], Awaitable[Sequence[Answer]]], most: int = 500) -> None:
+    def __init__(
+        self,
+        run: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
+        most: int = 500,
+        *,
+        blames: Callable[[Exception], bool] = lambda _error: False,
+    ) -> None:
         self._run = run
+        self._blames = blames
         self._most = most  # items in one round, unless one caller brings more
         self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -60,6 +69,10 @@ class Gather(Generic[Item, Answer]):
         try:
             answers = iter(await self._run([item for items, _ in taken for item in items]))
         except BaseException as error:
+            if len(taken) > 1 and isinstance(error, Exception) and self._blames(error):
+                for one in taken:
+                    await self._round([one])
+                return
             for _, future in taken:
                 if not future.done():
                     future.set_exception(error)

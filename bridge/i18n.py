@@ -51,6 +51,14 @@ def filled(sentence: str, /, **values: Any) -> Phrase:
     return _phrase(source, "", 1, values)
 
 
+def joined(*parts: str) -> str:
+    """Texts one after the other, of which those that are phrases are translated and the others are not."""
+    if not any(isinstance(part, Phrase) for part in parts):
+        return "".join(parts)
+    values = {f"part{number}": part for number, part in enumerate(parts)}
+    return _phrase("".join(f"{{{name}}}" for name in values), "", 1, values)
+
+
 def _phrase(source: str, many: str, number: int, values: dict[str, Any]) -> Phrase:
     template = many if many and number != 1 else source
     phrase = Phrase(template.format(**values) if values else template)

@@ -20,7 +20,7 @@ from bridge.model import Address, Envelope, File, Incoming, Report
 from bridge.ports import Parser
 from bridge.store import inputs, recording, reports
 from bridge.store.drafts import Ground
-from bridge.store.engine import Store, StoreFailed
+from bridge.store.engine import Store, StoreFailed, is_about_input
 from bridge.store.inputs import RawInput
 from bridge.store.rows import Lane
 from bridge.telemetry import METRICS
@@ -218,7 +218,7 @@ class Intake:
                 _record_read, ids, kept, self._grounds, self._receipts_on_sent, self._clock()
             )
         except Exception as error:
-            if isinstance(error, StoreFailed) and error.passes:
+            if not is_about_input(error):
                 raise
             # One of them cannot be recorded, ever; it must not keep the others from it, nor what comes later.
             log.exception("what was read cannot be recorded", inputs=ids, error=type(error).__name__)
@@ -244,7 +244,7 @@ class Intake:
         try:
             lanes = await self._store.do(_record_unreadable, ids, notices, self._grounds, self._clock())
         except Exception as error:
-            if isinstance(error, StoreFailed) and error.passes:
+            if not is_about_input(error):
                 raise
             log.exception("an input is kept, and nobody is told", inputs=ids, error=type(error).__name__)
             await self._store.do(inputs.set_aside, ids)

@@ -247,11 +247,12 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """An emoji about an earlier text, known by its words (XEP-0444 towards the user)."""
+    """An emoji about an earlier text, known by its remote id or by its words (XEP-0444 towards the user)."""
 
     emoji: str
     quoted: str  # the text, or its beginning with an ellipsis
     removed: bool = False
+    remote_id: str = ""  # where the far end names it; `quoted` is not looked at then
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A plain line goes to Reply-To or From alone; to everybody only if the user asked
 user was among those who got the answered mail openly. Pure, and quick: it runs within a transaction.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from bridge.i18n import tr
 from bridge.options import ALL, CC, CORRECTION, MEMO_OTHERS, REACTION, RSVP
 from bridge.ports import Addressed, BadAddress, Outward
 
+_MAILTO = re.compile(":mailto:", re.IGNORECASE)
 MOST = 100  # recipients of one mail: what RFC 5321 section 4.5.3.1.8 makes every server take
 
 _NOT_AMONG_THEM = tr(
@@ -147,8 +149,8 @@ def _authors(outward: Outward, answered: Mapping[str, str], us: frozenset[str]) 
 def _organizer(answered: Mapping[str, str]) -> Sequence[Person]:
     """Where RFC 6047 section 2.3 wants an answer to an invitation."""
     for line in answered.get(memo.INVITE, "").split("\n"):
-        name, colon, value = line.partition(":mailto:") if ":mailto:" in line else line.partition(":MAILTO:")
-        if colon and name[:9].upper() == "ORGANIZER" and (found := addresses.lenient(value)):
+        name, *value = _MAILTO.split(line, maxsplit=1)
+        if value and name[:9].upper() == "ORGANIZER" and (found := addresses.lenient(value[0])):
             return [("", found)]
     if memo.INVITE not in answered:
         raise BadAddress(_NO_INVITATION, condition="not-acceptable")

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from adapters.email import auth_results
 from adapters.email.headers import Head
+from bridge.i18n import Phrase, filled, tr
 
 VERDICT = "auth"  # in Envelope.headers: what a check of ours found
 BELIEVE = "authserv-id"  # in Envelope.headers: whose Authentication-Results may be believed
@@ -48,14 +49,17 @@ def related(one: str, other: str) -> bool:
 
 def pack(verdict: Verdict) -> str:
     """A verdict as the envelope keeps it."""
-    return json.dumps([verdict.outcome, verdict.why, verdict.domains])
+    why = verdict.why
+    said = (why.source, why.values) if isinstance(why, Phrase) else (why, {})
+    return json.dumps([verdict.outcome, said[0], verdict.domains, said[1]])
 
 
 def of(head: Head, told: Mapping[str, str]) -> Verdict:
     """The verdict on a mail with this head, by what its envelope carries."""
     if VERDICT in told:
-        outcome, why, domains = json.loads(told[VERDICT])
-        return Verdict(Outcome(outcome), why, tuple(domains))
+        outcome, why, domains, *values = json.loads(told[VERDICT])
+        said = filled(why, **values[0]) if values and why else why
+        return Verdict(Outcome(outcome), said, tuple(domains))
     if told.get(BELIEVE):
         return _believed(head, auth_results.of(head.every("authentication-results"), told[BELIEVE]))
     return UNCHECKED
@@ -74,14 +78,16 @@ def _believed(head: Head, results: Sequence[auth_results.Result]) -> Verdict:
     author = head.author()[1].rpartition("@")[2].lower().rstrip(".")
     dmarc = [one for one in results if one.method == "dmarc"]
     if any(one.result == "fail" for one in dmarc):
-        return Verdict(Outcome.FAIL, f"{author} does not vouch for it", domains)
+        return Verdict(Outcome.FAIL, tr("{domain} does not vouch for it", domain=author), domains)
     if any(one.result == "pass" for one in dmarc):
         checked = {one.domain("header.from") for one in dmarc} - {""}
         if checked and not any(related(one, author) for one in checked):
-            return Verdict(Outcome.FAIL, "what was checked is another sender than the one it names", domains)
+            other = tr("what was checked is another sender than the one it names")
+            return Verdict(Outcome.FAIL, other, domains)
         return Verdict(Outcome.PASS, domains=domains)
     if any(related(one, author) for one in domains):
         return Verdict(Outcome.PASS, domains=domains)
     if not dmarc and any(one.method == "spf" and one.result in ("fail", "hardfail") for one in results):
-        return Verdict(Outcome.FAIL, "it came from a server that may not send for that domain", domains)
+        stranger = tr("it came from a server that may not send for that domain")
+        return Verdict(Outcome.FAIL, stranger, domains)
     return Verdict(Outcome.NONE, domains=domains)

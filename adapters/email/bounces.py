@@ -1,4 +1,5 @@
-"""What other mail servers say of our mails (RFC 3464, RFC 6533, and free text): failed, delayed, delivered.
+"""What other mail servers say of our mails (RFC 3464, RFC 6533, and free text): failed, delayed, delivered;
+and that somebody's mail program has it (RFC 8098), which counts as delivered: who asked to know no more.
 
 Only reports on our own Message-IDs count; whatever cannot be understood is left to be shown as mail.
 """
@@ -26,6 +27,7 @@ _SMTP_CODE = re.compile(r"\b[245]\d\d\b")
 _BLANK = re.compile(rb"\n[ \t]*\n+")
 _UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
+_READ_KINDS = ("message/disposition-notification", "message/global-disposition-notification")
 _ORIGINAL_KINDS = ("text/rfc822-headers", "message/rfc822", "message/global", "message/global-headers")
 
 
@@ -47,6 +49,8 @@ def may_be(head: headers.Head, source: Source) -> bool:
 def reports(raw: bytes, head: headers.Head, root: mime.Part, source: Source) -> list[Report]:
     """What a mail reports about our mails, one for each recipient it names. Empty if it is no report."""
     parts = list(_leaves(root))
+    if (read := next((part for part in parts if part.kind in _READ_KINDS), None)) is not None:
+        return _disposed(read, source)
     status = next((part for part in parts if part.kind in _STATUS_KINDS), None)
     if status is None and not may_be(head, source):
         return []
@@ -98,6 +102,16 @@ def _report(block: headers.Head, transport: str, about: str) -> Report | None:
     reply = _reply(block)
     reason = free_bounces.reason_of(outcome, reply, recipient)
     return Report(transport, outcome, remote_id=about, recipient=recipient, reason=reason, code=reply.codes)
+
+
+def _disposed(part: mime.Part, source: Source) -> list[Report]:
+    """What a read receipt says of a mail of ours; nothing if it is about another, or says nothing."""
+    block = headers.read(part.content(_STATUS_LIMIT).strip() + b"\n\n")
+    about = block.raw("original-message-id").strip()[:998]
+    recipient = _address(block.raw("original-recipient")) or _address(block.raw("final-recipient"))
+    if not _is_ours(about, source.domains) or not recipient or not block.raw("disposition"):
+        return []
+    return [Report(source.transport, Outcome.DELIVERED, remote_id=about, recipient=recipient)]
 
 
 def _address(field: str) -> str:

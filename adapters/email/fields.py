@@ -84,7 +84,8 @@ def threading(references: Sequence[str], answered: str) -> list[str]:
     if not _MESSAGE_IDS.fullmatch(" ".join(ids)):  # once for all of them: they may be twenty
         ids = [one for one in references if MESSAGE_ID.fullmatch(one)]
     if MESSAGE_ID.fullmatch(answered) and (not ids or ids[-1] != answered):
-        ids = [one for one in ids if one != answered] + [answered]
+        # What came after the mail that is answered (another answer to it, say) is no ancestor of this one.
+        ids = [*(ids[: ids.index(answered)] if answered in ids else ids), answered]
     if not ids:
         return []
     kept = ids if len(ids) <= _REFERENCES else [ids[0], *ids[1 - _REFERENCES :]]

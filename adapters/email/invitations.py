@@ -11,6 +11,7 @@ from datetime import datetime
 
 from adapters.email import subjects
 from adapters.email.addresses import lenient
+from bridge.i18n import filled, joined, tr
 from bridge.options import FACT, MEMO_INVITATION, MEMO_TOPIC
 
 _TEXT_LIMIT = 200_000  # characters of a calendar that are read
@@ -25,7 +26,13 @@ _STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)\d\d(Z?))?")
 _ESCAPED = re.compile(r"\\([\\;,nN])")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_ANSWERS = {"ACCEPTED": "accepts", "DECLINED": "declines", "TENTATIVE": "may come to"}
+_ANSWERS = {
+    "ACCEPTED": tr("📅 {who} accepts {what}."),
+    "DECLINED": tr("📅 {who} declines {what}."),
+    "TENTATIVE": tr("📅 {who} may come to {what}."),
+}
+_ANSWERED = tr("📅 {who} answers {what}.")
+_COUNTERED = tr("📅 {who} proposes another time: {what}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,9 @@ def read(text: str, year: int) -> Invitation | None:
         "when": when(event["DTSTART"].value, year) if "DTSTART" in event else "",
         "where": event["LOCATION"].text if "LOCATION" in event else "",
     }
-    repeats = "repeats" if "RRULE" in event else ""
-    described = ", ".join(part for part in (what or "Meeting", *facts.values(), repeats) if part)
+    repeats = tr("repeats") if "RRULE" in event else ""
+    more = [joined(", ", part) for part in (*facts.values(), repeats) if part]
+    described = joined(what or tr("Meeting"), *more)
     status = event["STATUS"].value.strip().upper() if "STATUS" in event else ""
     changed = "SEQUENCE" in event and event["SEQUENCE"].value.strip().lstrip("0") != ""
     line, answerable = _line(method, status == "CANCELLED", changed, answer, described)
@@ -75,17 +83,19 @@ def _line(
     method: str, cancelled: bool, changed: bool, answer: _Property | None, described: str
 ) -> tuple[str, bool]:
     """The line, and whether one can answer."""
+    plain = joined("📅 ", described, ".")
     if method == "CANCEL" or cancelled:
-        return f"📅 Cancelled: {described}.", False
+        return tr("📅 Cancelled: {what}.", what=described), False
     if method in ("REPLY", "COUNTER") and answer is not None:
         state = re.search(r"PARTSTAT=\"?([A-Z-]+)", answer.parameters.upper())
-        verb = _ANSWERS.get(state[1] if state else "", "answers")
-        verb = "proposes another time:" if method == "COUNTER" else verb
-        who = lenient(answer.value.strip().rpartition(":")[2]) or "Somebody"
-        return f"📅 {who} {verb} {described}.", False
+        said = _ANSWERS.get(state[1] if state else "", _ANSWERED)
+        said = _COUNTERED if method == "COUNTER" else said
+        who = lenient(answer.value.strip().rpartition(":")[2]) or tr("Somebody")
+        return filled(said, who=who, what=described), False
     if method == "REQUEST":
-        return f"📅 {'Changed: ' if changed else ''}{described}. /yes /no /maybe", True
-    return f"📅 {described}.", False
+        line = tr("📅 Changed: {what}.", what=described) if changed else plain
+        return joined(line, " /yes /no /maybe"), True
+    return plain, False
 
 
 def when(stamp: str, year: int) -> str:

@@ -9,8 +9,10 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 from adapters.email import (
+    armour,
     authenticity,
     automatic,
     bounces,
@@ -20,6 +22,7 @@ from adapters.email import (
     invitations,
     lists,
     people,
+    reactions,
     senders,
     spam,
     subjects,
@@ -29,12 +32,14 @@ from adapters.email import (
 )
 from adapters.email.addresses import lenient
 from adapters.email.reading import charset, mime
-from bridge.model import Address, Envelope, File, Group, Incoming, Report
+from bridge.i18n import filled, joined, tr
+from bridge.model import Address, Envelope, File, Group, Incoming, Reaction, Report
 from bridge.options import MEMO_AUTO, MEMO_SPAM, REPLIED
 
 _SHOWN_WHOLE = 20_000  # bytes of a mail that cannot be read
-_ENCRYPTED = "🔒 This mail is encrypted, and can be read in a mail program that has your key only."
-_EMPTY = "(empty mail)"
+_ENCRYPTED = tr("🔒 This mail is encrypted, and can be read in a mail program that has your key only.")
+_LEFT_OUT = tr("📎 {number} more, too many or too large to show here. /whole gives the mail.")
+_EMPTY = tr("(empty mail)")
 _LIST_TAG = re.compile(r"^\[[^\[\]]{1,40}\]\s*")
 
 
@@ -93,6 +98,7 @@ class MailParser:
         face = None if doubtful else faces.of(head, root, sender.address.canonical)
         named = people.of(head)
         tokened = self._tokens(envelope)
+        answered = head.references()[-1:] if content.emoji and head.raw("in-reply-to") else ()
         date = head.date()
         shared = {**content.memo, **lists.memo(mailing_list)}
         if mechanical:
@@ -121,6 +127,7 @@ class MailParser:
                 lead=_lead(sender, mechanical, "" if mailing_list or group else named.line(recipient)),
                 group=group,
                 face=face,
+                reaction=Reaction(content.emoji, "", remote_id=answered[0]) if answered else None,
             )
             for recipient in envelope.recipients
             for group in [self._group(named, recipient, sender, mailing_list)]
@@ -182,9 +189,9 @@ def _subject(subject: str, mailing_list: lists.MailingList | None, mechanical: s
 def _lead(sender: senders.Sender, mechanical: str, others: str) -> str:
     """What stands before the text in the chat."""
     lines = [line for line in (sender.warning, others) if line]
-    before = "🔁 Automatic answer: " if mechanical == REPLIED else ""
+    before = joined(tr("🔁 Automatic answer:"), " ") if mechanical == REPLIED else ""
     author = f"{sender.author}: " if sender.author else ""
-    return "".join(f"{line}\n" for line in lines) + author + before
+    return joined(*(joined(line, "\n") for line in lines), author, before)
 
 
 def _fingerprint(head: headers.Head, content: "Content") -> str:
@@ -209,29 +216,33 @@ class Content:
     files: tuple[File, ...] = ()
     memo: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False  # there is more in the raw mail than is shown
+    emoji: str = ""  # it is nothing but this about the mail that it answers
 
 
 def _read(raw: bytes, head: headers.Head, root: mime.Part | None, received_at: float) -> Content:
     subject = subjects.base(head.text("subject"))
     if root is None:
         reading = visible_text.read_mail(raw)
-        return Content(subject, _clean(reading.text) or subject or _EMPTY, cut=reading.cut)
+        if not armour.is_in(reading.text):
+            return Content(subject, _clean(reading.text) or subject or _EMPTY, cut=reading.cut)
+        root = mime.open_bytes(raw)
     reading = visible_text.read_root(root)
     found = files.find(root, answers=bool(head.raw("in-reply-to") or head.raw("references")))
     invitation = invitations.said(found.calendars, time.gmtime(received_at).tm_year)
     text = _clean(reading.text) or _clean(found.text) or _of_html(found.html)
+    text, enclosed = armour.taken_out(root, text)
     lines = [
         invitation.line if invitation else "",
-        text or (_ENCRYPTED if _is_encrypted(root) else ""),
-        f"📎 {found.left_out} more, too many or too large to show here. /whole gives the mail."
-        if found.left_out
-        else "",
+        text,
+        _ENCRYPTED if enclosed or (not text and _is_encrypted(root)) else "",
+        filled(_LEFT_OUT, number=found.left_out) if found.left_out else "",
     ]
-    body = "\n".join(line for line in lines if line)
+    body = joined(*islice(chain.from_iterable(("\n", line) for line in lines if line), 1, None))
     if not body and not found.files:
         body = subject or _EMPTY
     cut = reading.cut or found.left_out > 0 or found.decoration > 0
-    return Content(subject, body, found.files, invitation.memo if invitation else {}, cut)
+    memo = invitation.memo if invitation else {}
+    return Content(subject, body, (*found.files, *enclosed), memo, cut, reactions.emoji(root, body))
 
 
 def _clean(text: str) -> str:
@@ -256,7 +267,7 @@ def _as_it_came(raw: bytes, envelope: Envelope) -> list[Incoming]:
             transport=envelope.transport,
             sender=_nobody(envelope),
             recipient=recipient,
-            body=f"(This mail could not be read. It begins so:)\n{text}",
+            body=joined(tr("(This mail could not be read. It begins so:)"), "\n", text),
             dedupe=hashlib.sha256(raw).hexdigest()[:40],
             written_at=envelope.received_at,
             keep_raw=True,

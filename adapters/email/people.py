@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adapters.email import headers, subjects
 from adapters.email.addresses import lenient, without_token
+from bridge.i18n import tr
 from bridge.model import Group
 from bridge.options import MEMO_OTHERS
 
@@ -51,10 +52,10 @@ class People:
         names = [name or one for one, name in also.items() if one != ours and one not in self.author]
         more = len(names) - _NAMED
         if more > 1:
-            return f"👥 Also to {', '.join(names[:_NAMED])} and {more} more"
+            return tr("👥 Also to {names} and {number} more", names=", ".join(names[:_NAMED]), number=more)
         if len(names) > 1:
-            return f"👥 Also to {', '.join(names[:-1])} and {names[-1]}"
-        return f"👥 Also to {names[0]}" if names else ""
+            return tr("👥 Also to {names} and {last}", names=", ".join(names[:-1]), last=names[-1])
+        return tr("👥 Also to {names}", names=names[0]) if names else ""
 
     def group(self, ours: str, writer: str, name: str, domains: Sequence[str]) -> Group | None:
         """The people of the chat that this mail belongs into, its writer first; None if that is only its

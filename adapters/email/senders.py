@@ -12,6 +12,7 @@ from adapters.email import headers, subjects
 from adapters.email.addresses import lenient
 from adapters.email.authenticity import Outcome, Verdict, related
 from adapters.email.lists import MailingList
+from bridge.i18n import tr
 from bridge.model import Address
 
 UNPROVEN = "unverified.invalid"
@@ -42,7 +43,9 @@ def of(head: headers.Head, verdict: Verdict, mailing_list: MailingList | None, f
         return Sender(mailing_list.address, mailing_list.name, author=name or author.original)
     claimed = _claimed(name, author.canonical)
     if claimed:
-        warning = f"⚠ The name says {claimed}, but this came from {author.original}."
+        warning = tr(
+            "⚠ The name says {claimed}, but this came from {author}.", claimed=claimed, author=author.original
+        )
         return Sender(author, warning=warning)
     return Sender(author, name)
 
@@ -72,7 +75,7 @@ def _doubt(head: headers.Head, verdict: Verdict, mailing_list: MailingList | Non
     """Why a mail cannot be shown as from whom it names; empty if it can."""
     froms = head.every("from")
     if len(froms) > 1 or (froms and froms[0].count("@") > 1 and len(_domains(froms)) > 1):
-        return "it names more than one author"
+        return tr("it names more than one author")
     if verdict.outcome is not Outcome.FAIL:
         return ""
     if mailing_list is not None and verdict.vouched_by(mailing_list.address.canonical.rpartition("@")[2]):
@@ -91,7 +94,7 @@ def _unproven(author: Address) -> Address:
 
 def _warning(name: str, author: Address, why: str) -> str:
     named = f"{name} <{author.original}>" if name else author.original
-    return f"⚠ Not verified: this may not be from {named}: {why}."
+    return tr("⚠ Not verified: this may not be from {author}: {why}.", author=named, why=why)
 
 
 def _claimed(name: str, address: str) -> str:

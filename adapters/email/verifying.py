@@ -16,6 +16,7 @@ from adapters.email.addresses import NotAnAddress, canonical_domain
 from adapters.email.authenticity import Outcome, Verdict
 from adapters.email.headers import Head
 from adapters.email.resolving import Resolver, Unresolved
+from bridge.i18n import tr
 
 _SIGNATURES = 5  # that are looked at; a mail rarely has more than two
 _WALK = 8  # labels of a domain that are walked up
@@ -66,9 +67,10 @@ def verify(raw: bytes, head: Head, arrival: Arrival, resolver: Resolver) -> Verd
     if any(one.later for one in checks):
         return Verdict(Outcome.LATER, f"the name servers of {author} do not answer", domains)
     if policies:
-        return Verdict(Outcome.FAIL, f"{author} does not vouch for it", domains)
+        return Verdict(Outcome.FAIL, tr("{domain} does not vouch for it", domain=author), domains)
     if checks[0].refused:
-        return Verdict(Outcome.FAIL, f"{author} does not send from {arrival.peer}", domains)
+        why = tr("{domain} does not send from {host}", domain=author, host=arrival.peer)
+        return Verdict(Outcome.FAIL, why, domains)
     return Verdict(Outcome.NONE, domains=domains)
 
 

@@ -197,7 +197,8 @@ async def _settings_typed(context: Context, text: str) -> Values:
     if wanted is None:
         names = ", ".join(_called(one.name, context.language) for one in step.fields)
         raise Invalid(tr("There is no setting “{name}”. There are: {names}.", name=word, names=names))
-    if rest.strip().casefold() in ("default", "-", "standard") and not wanted.required:
+    nothing = ("off", "none", "aus", "keine") if word.casefold() in (SIGNATURE, "signatur") else ()
+    if rest.strip().casefold() in ("default", "-", "standard", *nothing) and not wanted.required:
         return {wanted.name: ""}
     return {wanted.name: wanted.read(rest)}
 

@@ -35,6 +35,11 @@ _NAMED = re.compile(
 _MAIL = re.compile(
     r"(?:mailto:)?(?P<address>[^\s@<>]+@[^\s@<>]+?)[,:;]?(?:\s+(?P<text>.*))?", re.DOTALL | re.IGNORECASE
 )
+# Several people, with commas between them, who shall have one mail.
+_SEVERAL = re.compile(
+    r"(?P<address>[^\s@<>,;]+@[^\s@<>,;]+(?:\s*[,;]\s*[^\s@<>,;]+@[^\s@<>,;]+)+)[,:;]?(?:\s+(?P<text>.*))?",
+    re.DOTALL,
+)
 # Digits in groups, as long as groups of digits follow: what begins with a letter is text.
 _NUMBER = re.compile(
     r"(?:tel:|sms:)?(?P<address>(?:\+|00)?\(?\d[\d().\-/]*(?:[ \u00a0]+\(?\d[\d().\-/]*)*)[,:]?"
@@ -63,13 +68,15 @@ def first_line(adapter: Adapter, typed: str) -> FirstLine | None:
     if found is None or len(found[0]) > _LONGEST:
         return None
     spelled, text, name = found
-    suggestion = near_miss(spelled)
-    if suggestion:
+    for one in spelled.split(","):
+        suggestion = near_miss(one)
+        if not suggestion:
+            continue
         raise Refused(
             tr(
                 "Did you mean {suggestion}? Then type that. If {typed} is right, type: add {typed}",
                 suggestion=suggestion,
-                typed=spelled,
+                typed=one,
             )
         )
     try:
@@ -91,6 +98,10 @@ def _parts(adapter: Adapter, typed: str) -> tuple[str, str, str] | None:
     named = _NAMED.fullmatch(typed)
     if named is not None:
         return named["address"], named["text"].strip(), named["name"].strip(" \"'")
+    several = _SEVERAL.fullmatch(typed)
+    if several is not None:
+        people = ",".join(re.split(r"\s*[,;]\s*", several["address"].rstrip(":")))
+        return people, (several["text"] or "").strip(), ""
     found = _MAIL.fullmatch(typed)
     return (found["address"], (found["text"] or "").strip(), "") if found is not None else None
 

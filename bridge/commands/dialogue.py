@@ -150,7 +150,7 @@ class Dialogue:
         await wishes.write(context.transport, written)
         told = tr(
             "Goes to {who} from {own}. The chat with them is {jid}.",
-            who=found.address,
+            who=found.address.replace(",", ", "),
             own=line.address,
             jid=jid,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy import Connection
 
 from bridge.changes import Changes
@@ -10,20 +11,26 @@ from bridge.events import Asked, ChatState, ClientError, Denied, Displayed, Even
 from bridge.gateway.allowances import Allowances
 from bridge.gateway.drafting import draft
 from bridge.gateway.house import House, not_registered
+from bridge.i18n import tr
 from bridge.options import REACTION
-from bridge.ports import Capabilities
+from bridge.ports import BadAddress, Capabilities
 from bridge.sources import Sources
 from bridge.store import reports
 from bridge.store.attaching import message_stanza
 from bridge.store.changing import Changed, Retraction, Talk
 from bridge.store.directing import Misdirected
 from bridge.store.drafts import Draft, Recorded
+from bridge.store.engine import is_about_input
 from bridge.store.outward import Step, carry
 from bridge.store.posting import AsksFirst
 from bridge.store.reports import Heard
 from bridge.store.rows import Lane
 from bridge.store.unthreading import Name
 from bridge.telemetry import METRICS
+
+log = structlog.get_logger()
+
+_NOT_SAVED = tr("This message could not be saved. Write it in other words, or tell your administrator.")
 
 # Transport, bare JID and language → whether who writes first is registered now.
 Admit = Callable[[str, str, str], Awaitable[object | None]]
@@ -94,6 +101,7 @@ class Carrying:
                 return None  # clients expect nothing
             address = self._house.address_of(transport, event.local)
             self._allowances.take(where, event.from_bare, now)
+            self._changes.wrote(Talk(transport, event.from_bare, address.canonical))
             return draft(self._house, where, event, address)
         try:
             address = self._house.address_of(transport, event.local)
@@ -128,9 +136,29 @@ class Carrying:
                 if all(_uid(step) != error.uid for step in left):
                     raise
                 refused[error.uid] = Recorded(refused=error.why)
+            except Exception as error:
+                if len(batch.steps) == 1 or not is_about_input(error):
+                    raise
+                log.error("messages could not be recorded together", count=len(left), exc_info=error)
+                if batch.heard:
+                    await self._house.store.do(reports.hear, batch.heard, now)
+                return [
+                    refused.get(_uid(step)) or await self._alone(step, untouched, now) for step in batch.steps
+                ]
             else:
                 answers = iter(done)
                 return [refused.get(_uid(step)) or next(answers) for step in batch.steps]
+
+    async def _alone(self, step: Step, untouched: frozenset[Lane], now: float) -> Recorded | Changed:
+        """One whose neighbours may have been what could not be recorded."""
+        try:
+            done = await self._house.store.do(_record, [step], (), self._changes.names, untouched, now)
+        except Misdirected as error:
+            return Recorded(refused=error.why)
+        except Exception as error:
+            log.error("a message could not be recorded", exc_info=error)
+            return Recorded(refused=BadAddress(_NOT_SAVED, condition="internal-server-error"))
+        return done[0]
 
     def _answer(self, batch: _Batch, recorded: Sequence[Recorded | Changed], now: float) -> list[int]:
         """Fill in the answers. Answers the places of those whose writers are not registered."""

@@ -9,6 +9,7 @@ from bridge.model import DeliveryId, Envelope, Incoming, Message, Report
 from bridge.ports import Account, Inbox
 from bridge.sources import Sources
 from bridge.store import asking, inputs, people, recording, reports
+from bridge.store.engine import is_about_input
 
 _KNOWN_FOR = 30.0  # seconds that an answer to RCPT TO is remembered
 _MOST_KNOWN = 10_000
@@ -31,9 +32,9 @@ class Inward:
         self._receipts_on_sent = receipts_on_sent
         self._ring_intake = ring_intake
         self._known: dict[tuple[str, str], float] = {}
-        self._keeping: Gather[tuple[bytes, Envelope], None] = Gather(self._keep)
-        self._accepting: Gather[Incoming, None] = Gather(self._accept)
-        self._reporting: Gather[Report, None] = Gather(self._report)
+        self._keeping: Gather[tuple[bytes, Envelope], None] = Gather(self._keep, blames=is_about_input)
+        self._accepting: Gather[Incoming, None] = Gather(self._accept, blames=is_about_input)
+        self._reporting: Gather[Report, None] = Gather(self._report, blames=is_about_input)
 
     def inbox(self, transport: str) -> Inbox:
         """The gateway as this transport's adapter sees it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from bridge.i18n import translate
+from bridge.i18n import Phrase, translate
 from bridge.model import Attachment, Direction, Incoming, Kind
 from bridge.options import LEAD
 from bridge.store import blobs, floods, mutes, reactions, strangers
@@ -38,7 +38,7 @@ def record(
     now: float,
 ) -> list[Lane]:
     """Record messages for users. Answers lanes to ring."""
-    incoming = [_with_notices(one, lines) if one.notices else one for one in incoming]
+    incoming = [_in_their_language(one, lines) for one in incoming]
     chats = chats_of(connection, incoming, lines, now)
     incoming, found = [one for one, _ in chats], [conversation for _, conversation in chats]
     owners = [lines[one.transport, one.recipient] for one in incoming]
@@ -80,11 +80,18 @@ def chats_of(
     return [(one.incoming, conversation) for (_, one), conversation in zip(routed, found, strict=True)]
 
 
-def _with_notices(one: Incoming, lines: Lines) -> Incoming:
-    """What our own side has to say stands below what was written, in the language of who gets it."""
+def _in_their_language(one: Incoming, lines: Lines) -> Incoming:
+    """What our own side has to say, in the language of who gets it: before and among what was written,
+    and below it. What people wrote is no phrase, and stays."""
+    if not (one.notices or isinstance(one.body, Phrase) or isinstance(one.lead, Phrase)):
+        return one
     line = lines[one.transport, one.recipient]
-    said = [translate(notice, line.language or line.spoken) for notice in one.notices]
-    return replace(one, body="\n".join([one.body, *said] if one.body else said), notices=())
+    language = line.language or line.spoken
+    body, lead = (
+        translate(text, language) if isinstance(text, Phrase) else text for text in (one.body, one.lead)
+    )
+    said = [translate(notice, language) for notice in one.notices]
+    return replace(one, body="\n".join([body, *said] if body else said), lead=lead, notices=())
 
 
 def wanted_by(one: Incoming, conversation: Found) -> Wanted:

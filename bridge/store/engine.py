@@ -46,6 +46,11 @@ class StoreFailed(Exception):
         return isinstance(self.__cause__, OperationalError | InterfaceError | InternalError)
 
 
+def is_about_input(error: Exception) -> bool:
+    """Whether a call failed by what it was given, so that others' calls may go well at the same time."""
+    return not (isinstance(error, StoreFailed) and error.passes)
+
+
 class StoreLocked(Exception):
     """Another process runs on this data_dir."""
 

@@ -1,4 +1,4 @@
-"""Finds the message that a reaction from outside is about, since all it has is that message's words; and
+"""Finds the message that a reaction from outside is about, by its remote id or that message's words; and
 which reaction a user takes back."""
 
 from sqlalchemy import Connection, select
@@ -15,14 +15,17 @@ _ELLIPSES = ("…", "...")
 
 def options(connection: Connection, conversation_id: int, reaction: Reaction) -> dict[str, str]:
     """Message.options that make the message a reaction; empty when what it is about is not found."""
+    wanted = [messages.c.conversation_id == conversation_id, messages.c.stanza_id != ""]
+    if reaction.remote_id:
+        wanted += [messages.c.remote_id == reaction.remote_id, messages.c.remote_id != ""]
     rows = connection.execute(
         select(messages.c.stanza_id, messages.c.body)
-        .where(messages.c.conversation_id == conversation_id, messages.c.stanza_id != "")
+        .where(*wanted)
         .order_by(messages.c.id.desc())
         .limit(_LOOKED_THROUGH)
     )
     for row in rows:
-        if is_about(reaction.quoted, row.body):
+        if reaction.remote_id or is_about(reaction.quoted, row.body):
             return {REACTS_TO: row.stanza_id, REACTION: "" if reaction.removed else reaction.emoji}
     return {}
 

@@ -28,7 +28,7 @@ from bridge.store.tables import (
 
 GATHER = 60.0  # seconds between two announcements: a wave of spam is one of them
 _MOST_NAMED = 10
-_MOST_HELD = 1_000  # deliveries looked at for one list
+_MOST_LISTED = 1_000  # strangers in one list
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,15 @@ def keep_back(
 
 
 def pending(connection: Connection, user_id: int, transport: str) -> list[Stranger]:
-    """Who waits to be let in, in the order in which they wrote."""
-    rows = connection.execute(
+    """Who waits to be let in, in the order in which they wrote. Of more than a list holds those whom the
+    user has not been asked about come first."""
+    held = (
         select(
-            contacts.c.id,
-            contacts.c.original,
-            contacts.c.asked,
-            contacts.c.size,
-            deliveries.c.waits_for,
-            deliveries.c.sender_name,
-            messages.c.subject,
+            conversation_contacts.c.contact_id,
+            func.min(deliveries.c.id).label("first"),
+            func.count().label("messages"),
         )
-        .join(conversation_contacts, conversation_contacts.c.contact_id == contacts.c.id)
+        .join(contacts, contacts.c.id == conversation_contacts.c.contact_id)
         .join(messages, messages.c.conversation_id == conversation_contacts.c.conversation_id)
         .join(deliveries, deliveries.c.message_id == messages.c.id)
         .where(
@@ -98,26 +95,45 @@ def pending(connection: Connection, user_id: int, transport: str) -> list[Strang
             deliveries.c.state == State.HELD,
             deliveries.c.kind == Kind.MESSAGE,
         )
-        .order_by(deliveries.c.id)
-        .limit(_MOST_HELD)
+        .group_by(conversation_contacts.c.contact_id)
+        .subquery()
     )
-    found: dict[int, Stranger] = {}
-    for row in rows:
-        before = found.get(row.id)
-        found[row.id] = Stranger(
+    rows = connection.execute(
+        select(
+            contacts.c.id,
+            contacts.c.original,
+            contacts.c.asked,
+            contacts.c.size,
+            held.c.first,
+            held.c.messages,
+            deliveries.c.waits_for,
+            deliveries.c.sender_name,
+            messages.c.subject,
+        )
+        .select_from(held)
+        .join(contacts, contacts.c.id == held.c.contact_id)
+        .join(deliveries, deliveries.c.id == held.c.first)
+        .join(messages, messages.c.id == deliveries.c.message_id)
+        .order_by(or_(contacts.c.asked != 0, deliveries.c.waits_for == SPAM), held.c.first)
+        .limit(_MOST_LISTED)
+    )
+    found = {
+        row.id: Stranger(
             ContactId(row.id),
             row.original,
-            before.name if before else row.sender_name,
-            before.subject if before else row.subject,
+            row.sender_name,
+            row.subject,
             row.asked,
-            before.messages + 1 if before else 1,
+            row.messages,
             max(row.size - 1, 0),
-            before.spam if before else row.waits_for == SPAM,
+            row.waits_for == SPAM,
         )
-    return _aswho_wrote(connection, found)
+        for row in sorted(rows, key=lambda row: row.first)
+    }
+    return _as_who_wrote(connection, found)
 
 
-def _aswho_wrote(connection: Connection, waiting: Mapping[int, Stranger]) -> list[Stranger]:
+def _as_who_wrote(connection: Connection, waiting: Mapping[int, Stranger]) -> list[Stranger]:
     """A chat of several is known by who wrote there first."""
     several = [id_ for id_, one in waiting.items() if one.others]
     wrote = who_wrote(connection, several) if several else {}

@@ -148,6 +148,18 @@ def test_case_12_an_invitation_is_answered_to_its_organizer_so_that_calendars_kn
     assert not any(line.startswith("DTSTART") for line in lines)  # a local time without its zone
 
 
+@pytest.mark.parametrize(
+    "organizer",
+    [
+        "ORGANIZER:MAILTO:calendar@x.example",
+        'ORGANIZER;SENT-BY="mailto:o@x.example":Mailto:calendar@x.example',
+    ],
+)
+def test_case_12_the_organizer_is_found_however_it_is_written(organizer: str) -> None:
+    calendar = CALENDAR.replace('ORGANIZER;CN="Berg, Jana":mailto:calendar@x.example', organizer)
+    assert answer(came(INVITATION, calendar), "Yes", rsvp="accepted").recipients == ("calendar@x.example",)
+
+
 def test_case_12_there_must_be_an_invitation_to_be_answered() -> None:
     for mail in (None, came(GROUP)):
         with pytest.raises(BadAddress, match="no invitation"):

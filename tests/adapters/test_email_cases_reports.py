@@ -121,3 +121,17 @@ def test_case_16_a_report_on_an_unknown_mail_is_shown() -> None:
     assert "landlrod@web.de" in found.body
     (known,) = reported(QMAIL)
     assert "landlrod@web.de" in known.otherwise[0].body  # if the record does not know it any more
+
+
+def test_case_16_a_read_receipt_is_no_chatter() -> None:
+    fields = f"""Final-Recipient: rfc822; alice@example.com
+Original-Message-ID: {OUR_ID}
+Disposition: manual-action/MDN-sent-manually; displayed"""
+    mail = DSN.format(kind="disposition-notification", original="text/rfc822-headers", fields=fields)
+    mail = mail.replace("Reporting-MTA: dns; mx.example.net\n\n", "")
+    (report,) = reported(mail)
+    assert (report.outcome, report.remote_id, report.recipient) == (
+        Outcome.DELIVERED,
+        OUR_ID,
+        "alice@example.com",
+    )

@@ -4,9 +4,13 @@ from email.message import EmailMessage
 
 import pytest
 
+from adapters.email.authenticity import VERDICT, Outcome, Verdict, pack
+from bridge.i18n import tr, translate
+from bridge.model import Reaction
 from tests.adapters.email_cases import (
     OUR_ID,
     chat,
+    envelope,
     headed,
     html,
     read,
@@ -170,3 +174,34 @@ def test_case_09_flowed_text_becomes_paragraphs_and_quotes_are_seen() -> None:
     assert found.body.replace("\u00a0", " ") == "This is one paragraph, soft broken.\n\nLöss oss elle."
     delsp = read(headed("日本 \n語です", "Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes"))
     assert delsp.body == "日本語です"
+
+
+def test_what_we_say_ourselves_about_a_mail_is_in_its_readers_language() -> None:
+    automatic = read(headed("Back on Monday.", "Auto-Submitted: auto-replied"))
+    assert translate(automatic.lead, "de") + automatic.body == "🔁 Automatische Antwort: Back on Monday."
+    why = Verdict(Outcome.FAIL, tr("{domain} does not vouch for it", domain="example.com"))
+    forged = read(headed("Pay {me}"), envelope(**{VERDICT: pack(why)}))
+    assert translate(forged.lead, "de") == (
+        "⚠ Nicht geprüft: Das ist vielleicht nicht von Alice Ray <alice@example.com>: "
+        "example.com bürgt nicht dafür.\n"
+    )
+    assert forged.body == "Pay {me}"
+
+
+def test_text_that_is_encrypted_in_place_becomes_a_file() -> None:
+    armour = "-----BEGIN PGP MESSAGE-----\n\nhQEMA7/x\n=abcd\n-----END PGP MESSAGE-----"
+    found = read(headed(f"For you:\n\n{armour}\n"))
+    assert found.body == (
+        "For you:\n🔒 This mail is encrypted, and can be read in a mail program that has your key only."
+    )
+    assert [(file.name, file.data.split()[-3]) for file in found.files] == [("encrypted.asc", b"-----END")]
+    assert not read(headed(f"Look:\n> {armour}")).files
+
+
+def test_a_reaction_of_a_mail_program_is_one() -> None:
+    emoji = ("Content-Type: text/plain; charset=utf-8", "Content-Disposition: reaction")
+    found = read(headed("👍\n", *emoji, In_Reply_To="<m@here.example>"))
+    assert (found.body, found.reaction) == ("👍", Reaction("👍", "", remote_id="<m@here.example>"))
+    assert read(headed("👍\n", *emoji)).reaction is None
+    assert read(headed("👍\n", emoji[0], In_Reply_To="<m@here.example>")).reaction is None
+    assert read(headed("See you\n", *emoji, In_Reply_To="<m@here.example>")).body == "See you"

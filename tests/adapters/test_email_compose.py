@@ -76,6 +76,12 @@ def test_an_answer_points_at_what_it_answers_in_plain_words_and_short_lines() ->
     assert read(made)["subject"] == "Re: Flat viewing"
 
 
+def test_another_answer_to_the_same_mail_does_not_descend_from_the_first_answer() -> None:
+    made = mail(references=("<a@x.org>", "<b@x.org>", "<ours@x.org>"), in_reply_to="<b@x.org>")
+    assert read(made)["references"].split() == ["<a@x.org>", "<b@x.org>"]
+    assert read(made)["in-reply-to"] == "<b@x.org>"
+
+
 @pytest.mark.parametrize(
     ("subject", "references", "expected"),
     [

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import Connection, text
 
+from bridge.events import ChatState
 from bridge.gateway import Gateway
 from bridge.model import Kind
 from bridge.ports import Refused, Scope, Sent, TryLater
@@ -70,6 +71,31 @@ async def test_typing_for_ever_holds_it_two_minutes(here: Exchange) -> None:
     assert here.mail.taken == []
     here.later(1)
     await here.mail.gets("one")
+
+
+async def test_a_second_window_has_its_own_two_minutes(here: Exchange) -> None:
+    await here.say("one")
+    here.later(30)
+    await here.mail.gets("one")
+    here.later(80)
+    await here.say("two")  # 110 s after the first
+    await here.types(True)
+    here.later(60)
+    await here.say("three")
+    here.later(30)
+    await here.mail.gets("one", "two\nthree")
+
+
+async def test_a_pause_counts_though_the_typing_came_with_the_line(here: Exchange) -> None:
+    """Recorded together: a client that types on at once."""
+    await here.say("one")
+    here.later(5)
+    line, composing = here.line("two", ALICE), ChatState("mira@localhost", ALICE, composes=True)
+    await here.gateway.carry_out("mail", [line, composing])
+    here.later(10)
+    await here.types(False)
+    here.later(30)
+    await here.mail.gets("one\ntwo")
 
 
 async def test_a_pause_without_typing_changes_nothing(here: Exchange) -> None:

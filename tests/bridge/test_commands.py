@@ -115,7 +115,40 @@ def test_an_address_and_a_first_line_are_told_apart(typed: str, address: str, te
     assert (found.address, found.text) == (address, text)
 
 
-@pytest.mark.parametrize("typed", ["mum@gmial.com hi", "mum@hotmial.com", "mum@nowhere hi"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "mum@gmail.com, dad@gmail.com: Dinner, all of us?",
+        "mum@gmail.com,dad@gmail.com Dinner, all of us?",
+        "mum@gmail.com ; dad@gmail.com, Dinner, all of us?",
+    ],
+)
+def test_several_addresses_with_commas_are_one_chat(typed: str) -> None:
+    taken: list[str] = []
+
+    class Taking(MailLike):
+        def canonical(self, text: str) -> Address:
+            taken.append(text)
+            return super().canonical(text)
+
+    found = addressing.first_line(cast(Adapter, Taking()), typed)
+    assert found is not None
+    assert (taken, found.text) == (["mum@gmail.com,dad@gmail.com"], "Dinner, all of us?")
+    assert addressing.first_line(cast(Adapter, Taking()), "a@x.org, b@x.org,c@x.org, dad@gmail.com")
+    assert taken[1:] == ["a@x.org,b@x.org,c@x.org,dad@gmail.com"]
+
+
+async def test_a_signature_can_be_switched_off(desk: Desk) -> None:
+    await desk.says("register")
+    await desk.says("settings signature Mira Berg")
+    assert "signature: Mira Berg" in await desk.says("settings")
+    await desk.says("settings signature off")
+    assert "signature: –" in await desk.says("settings")
+
+
+@pytest.mark.parametrize(
+    "typed", ["mum@gmial.com hi", "mum@hotmial.com", "dad@x.org, mum@gmial.com hi", "mum@nowhere hi"]
+)
 def test_a_slip_of_the_finger_is_asked_about(typed: str) -> None:
     with pytest.raises(Refused):
         addressing.first_line(cast(Adapter, MailLike()), typed)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from bridge.i18n import joined, tr
 from bridge.memory import Memories
 from bridge.model import DeliveryId, Kind, Outcome, Reaction, Report
 from bridge.policy import RetryPolicy, after_attempt
 from bridge.ports import Kept, NotRemembered, Sent
-from bridge.store import asking, claiming, people, recording, reports, settling, upkeep
+from bridge.store import asking, claiming, desk, people, recording, reports, settling, upkeep
 from bridge.store.engine import Store
 from bridge.store.settling import Settlement
 from tests.bridge.records import GROUNDS, RECEIPTS_ON_SENT, Clock, draft, incoming
@@ -148,6 +149,37 @@ async def test_a_reaction_finds_the_message_that_it_is_about(store: Store, remov
     await store.do(recording.record_in, [liked], GROUNDS, NOW)
     ((_, _, options),) = await inward(store)
     assert (options["reacts_to"], options["reaction"]) == ("mine", emoji)
+
+
+async def mails(store: Store) -> dict[str, dict[str, str]]:
+    """Options of what goes to users of mail, by body."""
+    lanes = await store.look(claiming.open_lanes, "xmpp:mail")
+    found = await store.look(claiming.claim, "xmpp:mail", list(lanes), 1e9, 50)
+    said = [c.delivery.message for batch in found.by_lane.values() for c in batch]
+    return {one.body: dict(one.options) for one in said if one is not None}
+
+
+async def test_a_reaction_by_mail_finds_what_it_names(store: Store) -> None:
+    mine = draft("ok", remote_id="<m@chat.example>", stanza_id="mine")
+    await store.do(recording.record_out, [mine], NOW)
+    liked, other = (
+        incoming(emoji, references=(mine.remote_id,), reaction=Reaction(emoji, "", remote_id=about))
+        for emoji, about in (("👍", mine.remote_id), ("🎉", "<x@chat.example>"))
+    )
+    await store.do(recording.record_in, [liked, other], GROUNDS, NOW)
+    told = await mails(store)
+    assert (told["👍"]["reacts_to"], told["👍"]["reaction"]) == ("mine", "👍")
+    assert "reacts_to" not in told["🎉"]
+
+
+async def test_what_the_gateway_says_of_a_mail_is_in_its_readers_language(store: Store) -> None:
+    await store.do(desk.choose_language, "mira@localhost", "de")
+    said = incoming(tr("(empty mail)"), lead=joined(tr("🔁 Automatic answer:"), " "))
+    written = incoming("Meeting")  # what people write is theirs
+    await store.do(recording.record_in, [said, written], GROUNDS, NOW)
+    told = await mails(store)
+    assert told["(leere Mail)"]["lead"].endswith("🔁 Automatische Antwort: ")
+    assert "Meeting" in told
 
 
 async def test_a_reaction_to_what_nobody_knows_is_a_text(store: Store) -> None:
