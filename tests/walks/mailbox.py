@@ -95,3 +95,10 @@ def number_anew(dovecot: Dovecot, user: str) -> None:
     """Lose the numbers of a mailbox, as a restored or moved one does. Dovecot must not run."""
     for path in Path(dovecot.folder, "mail", user).glob("dovecot*"):
         path.unlink()
+
+
+def lose_oldest(dovecot: Dovecot, user: str, count: int) -> None:
+    """Take mails out of a mailbox behind Dovecot's back. Dovecot must not run."""
+    mails = [path for name in ("new", "cur") for path in Path(dovecot.folder, "mail", user, name).iterdir()]
+    for path in sorted(mails, key=lambda path: path.name)[:count]:
+        path.unlink()
