@@ -142,15 +142,8 @@ async def running(
             for name, transport in transports.items()
         }
         uploads = {name: Uploads(one, settings.xmpp.domain, files) for name, one in components.items()}
-        for name, one in components.items():
-            one.puts_files(uploads[name])
         dispatcher = _dispatcher(settings, store, gateway, components, uploads)
-        gateway.ring = dispatcher.ring
-        for name, component in components.items():
-            component.acquaintance.trouble = partial(_trouble, dispatcher, name)
-        for name, component in components.items():
-            gateway.sources.show_read[name] = partial(_show_read, component, gateway)
-        gateway.changes.untouched = dispatcher.untouched
+        _introduce(gateway, dispatcher, components, uploads)
         services.office.switch = dispatcher
         await services.office.load()
         await importing.tell_cut_off()
@@ -259,6 +252,21 @@ def _dispatcher(
         retry[name] = RetryPolicy(give_up_after=settings.transports[name].retry_days * DAY)
         retry[f"xmpp:{name}"] = RetryPolicy(give_up_after=4 * DAY, tell_delay_after=math.inf)
     return Dispatcher(store, outlets, retry, on_sent=gateway.note_sent)
+
+
+def _introduce(
+    gateway: Gateway,
+    dispatcher: Dispatcher,
+    components: Mapping[str, Component],
+    uploads: Mapping[str, Uploads],
+) -> None:
+    """Those who need each other, and could not be built with the other at hand."""
+    gateway.ring = dispatcher.ring
+    gateway.changes.untouched = dispatcher.untouched
+    for name, component in components.items():
+        component.puts_files(uploads[name])
+        component.acquaintance.trouble = partial(_trouble, dispatcher, name)
+        gateway.sources.show_read[name] = partial(_show_read, component, gateway)
 
 
 def _show_read(component: Component, gateway: Gateway, user: str, contact: str, about: str) -> None:

@@ -67,14 +67,9 @@ def canonical(text: str) -> str:
     return f"{_canonical_local(local)}@{canonical_domain(domain)}"
 
 
-def canonical_set(text: str) -> str:
+def canonical_people(text: str) -> tuple[str, ...]:
     """As `canonical`, for one address or several with commas between: each once, in order of the alphabet,
     since the same people are the same conversation. Raises NotAnAddress."""
-    return ",".join(canonical_people(text))
-
-
-def canonical_people(text: str) -> tuple[str, ...]:
-    """The addresses of such a set, each in its canonical form. Raises NotAnAddress."""
     several = split(text) if len(text) <= MOST_TOGETHER * (_LOCAL_LIMIT + _DOMAIN_LIMIT) else [text]
     if len(several) < 2:
         return (canonical(text),)

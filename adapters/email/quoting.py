@@ -12,7 +12,6 @@ from adapters.email import memo, subjects
 from adapters.email.parts import plain_lines
 from bridge.model import Answered
 
-CHOICES = ("off", "short", "full")  # Delivery.choices["quote"]; the default is short
 _SHORT_LINES = 6
 _SHORT_CHARACTERS = 400
 _FULL_CHARACTERS = 64_000

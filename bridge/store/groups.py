@@ -59,10 +59,6 @@ class Groups:
         """As `present`, with those who were in it before."""
         return {address: one.name for address, one in self._members.get(contact_id, {}).items()}
 
-    def has_mail(self, contact_id: int) -> bool:
-        """Whether somebody has written there."""
-        return any(one.wrote for one in self._members.get(contact_id, {}).values())
-
     def enter(self, found: Found, group: Group, writer: str) -> Entry:
         """Note a message by `writer` to this group. An earlier name stays: display names are anybody's to
         choose. Of the user's own addresses, from which they may write elsewhere too, none is a member."""

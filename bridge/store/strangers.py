@@ -19,7 +19,6 @@ from bridge.store.rows import Lane, delivery_row, pack_note
 from bridge.store.tables import (
     contacts,
     conversation_contacts,
-    conversations,
     deliveries,
     lines,
     messages,
@@ -360,19 +359,3 @@ def _end_waiting(connection: Connection, contact_ids: Sequence[int], values: dic
     ).all()
     connection.execute(update(contacts).where(contacts.c.id.in_(contact_ids)).values(waiting=False, asked=0))
     return list({(row.outlet, row.lane) for row in rows})
-
-
-def held_of(connection: Connection, user_id: int, transport: str) -> int:
-    """How many messages are kept for a user."""
-    count = connection.execute(
-        select(func.count())
-        .select_from(deliveries)
-        .join(messages, messages.c.id == deliveries.c.message_id)
-        .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .where(
-            conversations.c.user_id == user_id,
-            conversations.c.transport == transport,
-            deliveries.c.state == State.HELD,
-        )
-    ).scalar_one()
-    return int(count)

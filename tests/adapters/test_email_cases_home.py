@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.email import answering
 from adapters.email.adapter import EmailAdapter
-from adapters.email.addresses import canonical_set, without_token
+from adapters.email.addresses import canonical_people, without_token
 from adapters.email.compose import to_email
 from adapters.email.parse import MailParser
 from adapters.email.settings import EmailSettings
@@ -125,7 +125,7 @@ async def test_a_report_on_undelivered_mail_is_from_nobody_and_reads_as_one() ->
 
 def test_case_20_a_domain_in_other_letters_is_punycoded_and_a_local_part_needs_smtputf8() -> None:
     assert answer(None, contact="user@xn--r8jz45g.jp").smtputf8 is False
-    assert canonical_set("user@例え.jp") == "user@xn--r8jz45g.jp"
+    assert canonical_people("user@例え.jp") == ("user@xn--r8jz45g.jp",)
     made = answer(None, contact="用户@xn--r8jz45g.jp")
     assert made.smtputf8
 

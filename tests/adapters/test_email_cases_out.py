@@ -4,7 +4,7 @@ import pytest
 
 from adapters.email import answering
 from adapters.email.adapter import EmailAdapter
-from adapters.email.addresses import NotAnAddress, canonical_set
+from adapters.email.addresses import NotAnAddress, canonical_people
 from adapters.email.compose import to_email
 from adapters.email.settings import EmailSettings
 from bridge.ports import BadAddress, Outward, Refused, Sent, TryLater
@@ -107,13 +107,13 @@ def test_case_13_an_attempt_for_one_recipient_still_names_all() -> None:
 
 
 def test_several_addresses_are_one_conversation_however_they_are_ordered() -> None:
-    assert canonical_set("bob@B.example, Alice@a.example") == "alice@a.example,bob@b.example"
-    assert canonical_set('"a,b"@a.example,c@d.example') == '"a,b"@a.example,c@d.example'
+    assert canonical_people("bob@B.example, Alice@a.example") == ("alice@a.example", "bob@b.example")
+    assert canonical_people('"a,b"@a.example,c@d.example') == ('"a,b"@a.example', "c@d.example")
     assert goes_to(None, "alice@a.example,bob@b.example").recipients == ("alice@a.example", "bob@b.example")
     with pytest.raises(NotAnAddress, match="20 people"):
-        canonical_set(",".join(f"p{n}@example.com" for n in range(21)))
+        canonical_people(",".join(f"p{n}@example.com" for n in range(21)))
     with pytest.raises(NotAnAddress):
-        canonical_set("alice@a.example,bob")
+        canonical_people("alice@a.example,bob")
 
 
 async def test_recipients_of_one_mail_have_fates_of_their_own_that_name_them() -> None:
